@@ -1,0 +1,1 @@
+"""One conversation: the loop, its context, its events and its session."""

@@ -1,0 +1,77 @@
+"""The two families of exceptions, and the difference that decides a run.
+
+    Exception
+    ├── HearthError          our own fault or the user's: ends the run, says what to do
+    │   ├── SettingsError    a setting is unknown, impossible or can't be honoured
+    │   ├── InputError       no task, an unreadable file, a bad argument
+    │   ├── EngineError      an engine can't be started, or died for good
+    │   ├── ModelError       the model's server can't be reached or answers with a fault
+    │   ├── SandboxError     the sandbox itself broke (not the code in it)
+    │   └── Cancelled        the user stopped the run
+    └── ModelMistake         the model's mistake: goes back to it as an observation
+        ├── ReplyError       a reply with no action and no answer
+        └── CodeError        the code failed: error, timeout, limit
+
+A `HearthError` carries `fix`, one sentence that says what the user can do next; an
+entry point prints `str(error)` and nothing else. To add one, subclass the family whose
+handler it needs; never catch by text.
+"""
+
+
+class HearthError(Exception):
+    """Ends a run. `message` says what is wrong, `fix` what the user can do about it."""
+
+    def __init__(self, message: str, *, fix: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.fix = fix
+
+    def __str__(self) -> str:
+        return f"{self.message}\n{self.fix}" if self.fix else self.message
+
+
+class SettingsError(HearthError):
+    """A setting is unknown, impossible, or can't be honoured; the message names the field."""
+
+
+class InputError(HearthError):
+    """What the user handed in can't be used: no task, an unreadable file, a bad argument."""
+
+
+class EngineError(HearthError):
+    """An engine can't be started or died for good. `log` holds the end of its log."""
+
+    def __init__(self, message: str, *, fix: str = "", log: str = "") -> None:
+        super().__init__(message, fix=fix)
+        self.log = log
+
+
+class ModelError(HearthError):
+    """The model's server can't be reached, refuses the request, or breaks off."""
+
+
+class SandboxError(HearthError):
+    """The sandbox itself broke; never shown to the model as if its code had failed."""
+
+
+class Cancelled(HearthError):
+    """The user stopped the run."""
+
+    def __init__(self, message: str = "The run was stopped.", *, fix: str = "") -> None:
+        super().__init__(message, fix=fix)
+
+
+class ModelMistake(Exception):
+    """The model's mistake; its text is the observation the model reads next."""
+
+
+class ReplyError(ModelMistake):
+    """A reply that holds neither code nor an answer."""
+
+
+class CodeError(ModelMistake):
+    """The code failed: `kind` is `error`, `timeout` or `limit`; the text is the observation."""
+
+    def __init__(self, message: str, *, kind: str = "error") -> None:
+        super().__init__(message)
+        self.kind = kind

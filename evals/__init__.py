@@ -1,0 +1,1 @@
+"""How well the agent does: tasks with known answers, run through the whole agent."""

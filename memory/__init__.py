@@ -1,0 +1,1 @@
+"""What is kept: the notes folder and what was remembered."""

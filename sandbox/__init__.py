@@ -1,0 +1,1 @@
+"""Where the agent's code runs: a separate process behind a framed channel."""

@@ -1,0 +1,1 @@
+"""Where inference comes from: the client, the engines and their supervisor."""

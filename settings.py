@@ -1,0 +1,241 @@
+"""Every setting, in one place, with a sentence each.
+
+A value is taken from the first of these that has it: the command line, the environment
+(`HEARTH_…`), the file `.env`, the file `hearth.toml`, the default below. A name nobody
+knows and a value that can't be are errors that name the field; nothing is ignored.
+"""
+
+import difflib
+import os
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+from errors import SettingsError
+
+ROOT = Path(__file__).resolve().parent
+PREFIX = "HEARTH_"
+BUNDLED_MODEL = "tiny"
+
+
+class Settings(BaseSettings):
+    """The settings of one Hearth. Build it with `load_settings`, which words the errors."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX,
+        env_file=".env",
+        env_file_encoding="utf-8",
+        toml_file="hearth.toml",
+        extra="forbid",
+        validate_default=True,
+    )
+
+    # The model and its engine
+    model: str = Field(
+        BUNDLED_MODEL,
+        min_length=1,
+        description="The model: `tiny` (the bundled one), a folder, or a Hugging Face model id.",
+    )
+    engine: Literal["auto", "transformers", "endpoint"] = Field(
+        "auto",
+        description="Where the model runs: `transformers` (a local server that Hearth starts), "
+        "`endpoint` (a server you name), or `auto` (endpoint if its address is set).",
+    )
+    endpoint_url: str = Field(
+        "",
+        description="Address of an OpenAI-compatible server, such as http://127.0.0.1:8000/v1.",
+    )
+    endpoint_key: SecretStr = Field(
+        SecretStr(""), description="The key that the endpoint asks for; never logged."
+    )
+    engine_port: int = Field(
+        0, ge=0, le=65535, description="Port of the local engine on loopback; 0 takes a free one."
+    )
+    engine_start_timeout_seconds: float = Field(
+        900, gt=0, description="How long a local engine may take until it answers, in seconds."
+    )
+    quantize: Literal["auto", "none", "nf4"] = Field(
+        "auto",
+        description="4-bit weights in the transformers engine: `auto` uses NF4 where CUDA is "
+        "there and the model is not the bundled one.",
+    )
+
+    # Generation; empty means: what the model's family recommends
+    temperature: float | None = Field(
+        None, ge=0, le=2, description="Sampling temperature; empty takes the model family's."
+    )
+    top_p: float | None = Field(
+        None, gt=0, le=1, description="Nucleus sampling mass; empty takes the model family's."
+    )
+    max_tokens: int | None = Field(
+        None, ge=16, description="Most tokens in one reply; empty takes the model family's."
+    )
+    request_timeout_seconds: float = Field(
+        600, gt=0, description="How long one reply may take, in seconds."
+    )
+
+    # A run and its limits
+    max_steps: int = Field(8, ge=1, le=100, description="Most steps in one run.")
+    run_timeout_seconds: float = Field(
+        1800, gt=0, description="How long a whole run may take, in seconds."
+    )
+    step_timeout_seconds: float = Field(
+        60, gt=0, description="How long the code of one step may run, in seconds."
+    )
+    sandbox_memory_mb: int = Field(
+        4096, ge=256, description="Memory of the process that runs the agent's code, in MB."
+    )
+    output_chars: int = Field(
+        20_000, ge=500, description="Most characters of printed output that one step keeps."
+    )
+
+    # The app
+    host: str = Field("127.0.0.1", description="Address the app listens on; loopback by default.")
+    port: int = Field(7860, ge=0, le=65535, description="Port of the app; 0 takes a free one.")
+    max_upload_mb: int = Field(100, ge=1, description="Largest file a visitor may attach, in MB.")
+    max_visitors: int = Field(
+        16, ge=1, description="Most sessions at once; each has its own sandbox process."
+    )
+
+    # Files
+    data_dir: Path = Field(
+        Path("data"),
+        description="Folder for notes, logs, workspaces and the engine's state; relative to the "
+        "project.",
+    )
+    notes_dir: Path | None = Field(
+        None, description="Folder of your notes (txt, md) for search_notes; empty: data_dir/notes."
+    )
+
+    # Search
+    search_backend: Literal["ddgs", "searxng"] = Field(
+        "ddgs", description="What web_search asks: `ddgs` (no key) or your own `searxng`."
+    )
+    searxng_url: str = Field("", description="Address of a SearXNG server, if that is the backend.")
+
+    @field_validator("endpoint_url", "searxng_url")
+    @classmethod
+    def _http_address(cls, value: str) -> str:
+        if value and not value.startswith(("http://", "https://")):
+            raise ValueError("must start with http:// or https://")
+        return value.rstrip("/")
+
+    @field_validator("temperature", "top_p", "max_tokens", "notes_dir", mode="before")
+    @classmethod
+    def _empty_is_none(cls, value: Any) -> Any:
+        return None if value == "" else value
+
+    @field_validator("data_dir", "notes_dir")
+    @classmethod
+    def _from_project(cls, value: Path | None) -> Path | None:
+        return None if value is None else (ROOT / value.expanduser()).resolve()
+
+    @model_validator(mode="after")
+    def _belong_together(self) -> "Settings":
+        if self.engine == "endpoint" and not self.endpoint_url:
+            raise ValueError("engine is `endpoint`, so endpoint_url must name the server")
+        if self.search_backend == "searxng" and not self.searxng_url:
+            raise ValueError("search_backend is `searxng`, so searxng_url must name the server")
+        return self
+
+    @property
+    def notes(self) -> Path:
+        """The folder that search_notes reads."""
+        return self.notes_dir or self.data_dir / "notes"
+
+    @property
+    def resolved_engine(self) -> str:
+        """The engine's row: `transformers` or `endpoint`."""
+        if self.engine == "auto":
+            return "endpoint" if self.endpoint_url else "transformers"
+        return self.engine
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        toml = TomlConfigSettingsSource(settings_cls)
+        return init_settings, env_settings, dotenv_settings, toml
+
+
+def load_settings(folder: Path = ROOT, **given: Any) -> Settings:
+    """The settings of the project in `folder`; `given` (the command line) goes over all else.
+
+    Entries of `given` that are None count as not given. Raises SettingsError, in words.
+    """
+    _refuse_unknown_environment()
+    values = {name: value for name, value in given.items() if value is not None}
+
+    class _Here(Settings):
+        model_config = SettingsConfigDict(
+            env_file=folder / ".env", toml_file=folder / "hearth.toml"
+        )
+
+    try:
+        loaded = _Here(**values)
+    except ValidationError as error:
+        raise SettingsError(_in_words(error), fix=_FIX) from None
+    except (ValueError, OSError) as error:  # tomllib and unreadable files
+        raise SettingsError(f"The settings files can't be read: {error}", fix=_FIX) from None
+    return Settings.model_construct(**dict(loaded))
+
+
+_FIX = (
+    "Mend it where you set it: the command line, the environment (HEARTH_…), .env or hearth.toml; "
+    ".env.example lists every setting."
+)
+
+
+def _refuse_unknown_environment() -> None:
+    """pydantic-settings passes over unknown environment variables; a typo must not be silent."""
+    known = {PREFIX + name.upper() for name in Settings.model_fields}
+    for name in os.environ:
+        if name.upper().startswith(PREFIX) and name.upper() not in known:
+            raise SettingsError(f"Unknown setting {name}.{_near(name.upper(), known)}", fix=_FIX)
+
+
+def _near(name: str, known: set[str]) -> str:
+    close = difflib.get_close_matches(name, sorted(known), n=1)
+    return f" Did you mean {close[0]}?" if close else ""
+
+
+def _in_words(error: ValidationError) -> str:
+    lines = []
+    for fault in error.errors(include_url=False, include_context=False):
+        name = ".".join(str(part) for part in fault["loc"])
+        text = fault["msg"].removeprefix("Value error, ")
+        if fault["type"] == "extra_forbidden":
+            bare = name.lower().removeprefix(PREFIX.lower())
+            lines.append(f"Unknown setting {name}.{_near(bare, set(Settings.model_fields))}")
+        elif name:
+            shown = "" if "key" in name else f" (it is {fault['input']!r})"
+            lines.append(f"Setting {name}: {text[0].lower()}{text[1:]}{shown}.")
+        else:
+            lines.append(f"Settings: {text}.")
+    return "\n".join(lines)
+
+
+def env_example() -> str:
+    """The text of `.env.example`: each setting's sentence and default, commented out."""
+    lines = [
+        "# Settings of Hearth. Copy to .env and uncomment what you change.",
+        "# Made by `make env-example`; a test keeps it true.",
+    ]
+    for name, info in Settings.model_fields.items():
+        default = info.default
+        if isinstance(default, SecretStr) or default is None:
+            default = ""
+        lines += ["", f"# {info.description}", f"#{PREFIX}{name.upper()}={default}"]
+    return "\n".join(lines) + "\n"

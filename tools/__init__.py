@@ -1,0 +1,1 @@
+"""What the agent's code can call, one tool a file."""
