@@ -16,7 +16,6 @@ The loop itself (`run`, `_run_stream`), the step types and the memory are smolag
 import threading
 import time
 from collections.abc import Callable, Generator
-from dataclasses import dataclass
 from typing import Any
 
 from smolagents import CodeAgent, LogLevel, Model, Tool
@@ -41,11 +40,11 @@ _UNUSED_TEMPLATES: PromptTemplates = {
 }
 
 
-@dataclass
-class FinalText:
-    """An answer that the model stated in words instead of passing it to `final_answer`."""
-
-    text: str
+def answer_text(value: Any) -> str:
+    """The answer as text: floats without the noise of binary fractions, text as it stands."""
+    if isinstance(value, float):
+        return repr(round(value, 10))
+    return value if isinstance(value, str) else str(value)
 
 
 class ReasoningCodeAgent(CodeAgent):
@@ -101,8 +100,8 @@ class ReasoningCodeAgent(CodeAgent):
             yield self._run_code(memory_step, reply.code)
         elif reply.answer:
             self._finish_step(memory_step, "", None, time.monotonic())
-            memory_step.action_output = FinalText(reply.answer)
-            yield ActionOutput(output=memory_step.action_output, is_final_answer=True)
+            memory_step.action_output = reply.answer
+            yield ActionOutput(output=reply.answer, is_final_answer=True)
         else:
             text = self._no_action(reply)
             self._finish_step(memory_step, text, "no action", time.monotonic())
@@ -152,13 +151,14 @@ class ReasoningCodeAgent(CodeAgent):
             text = context.observation_text(printed, str(error))
             self._finish_step(memory_step, text, error.kind, started)
             raise AgentExecutionError(str(error), self.logger) from error
-        memory_step.action_output = result.output
-        if result.is_final_answer:
-            self._finish_step(memory_step, "", None, started)
-        else:
+        if not result.is_final_answer:
             text = context.observation_text(result.logs, value=result.output)
             self._finish_step(memory_step, text, None, started)
-        return ActionOutput(output=result.output, is_final_answer=result.is_final_answer)
+            return ActionOutput(output=None, is_final_answer=False)
+        self._finish_step(memory_step, "", None, started)
+        # Text, always: for any other value smolagents imports torch to see if it is a tensor.
+        memory_step.action_output = answer_text(result.output)
+        return ActionOutput(output=memory_step.action_output, is_final_answer=True)
 
     def _finish_step(
         self, memory_step: ActionStep, observation: str, error: str | None, started: float

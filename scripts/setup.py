@@ -1,0 +1,180 @@
+"""Set up Hearth: a virtual environment in .venv with the pinned packages, and nothing global.
+
+Run by every make target; standard library only. Once done, it finds so from a fingerprint
+of the requirements and returns at once. The user's own pip configuration (indexes, proxies,
+constraints) stays in force: pip is called as it is.
+"""
+
+import argparse
+import hashlib
+import json
+import os
+import platform
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+VENV = ROOT / ".venv"
+STAMP = VENV / ".hearth-setup.json"
+# PyTorch's own index of CPU builds. On Linux the default build of torch brings several
+# gigabytes of CUDA libraries, which a machine without an NVIDIA GPU can't use.
+TORCH_CPU_INDEX = "https://download.pytorch.org/whl/cpu"
+CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+MAC_CHROME = Path("/Applications/Google Chrome.app/Contents/MacOS/Google Chrome")
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description="Set up Hearth in .venv.")
+    parser.add_argument("--test", action="store_true", help="also what the tests need")
+    test = parser.parse_args().test
+    try:
+        install_packages(test)
+        if test:
+            install_chromium()
+    except SetupError as error:
+        sys.stderr.write(f"Set-up failed. {error}\n")
+        return 1
+    except KeyboardInterrupt:
+        sys.stderr.write("Set-up stopped; run the same command again to go on.\n")
+        return 130
+    return 0
+
+
+class SetupError(Exception):
+    """Set-up can't go on; the text says why and what to do."""
+
+
+def say(text: str) -> None:
+    sys.stdout.write(f"set-up: {text}\n")
+    sys.stdout.flush()
+
+
+def install_packages(test: bool) -> None:
+    """Create .venv and install the requirements, unless the stamp says that they are in."""
+    files = [ROOT / "requirements.txt"] + ([ROOT / "requirements-dev.txt"] if test else [])
+    wanted = {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in files}
+    wanted["python"] = sys.version
+    done = read_stamp()
+    if all(done.get(name) == value for name, value in wanted.items()):
+        return
+    if done.get("python") != sys.version:
+        create_venv()
+        done = {}
+    install_torch()
+    for file in files:
+        if done.get(file.name) != wanted[file.name]:
+            say(f"installing {file.name} (the first time takes a minute or more)")
+            pip("install", "-r", str(file))
+    # The stamp is written last, so that it means: everything is there.
+    write_stamp({**done, **wanted})
+    say("done")
+
+
+def read_stamp() -> dict[str, str]:
+    try:
+        stamp = json.loads(STAMP.read_text())
+    except (OSError, ValueError):
+        return {}
+    return stamp if isinstance(stamp, dict) and venv_python().exists() else {}
+
+
+def write_stamp(stamp: dict[str, str]) -> None:
+    part = STAMP.with_suffix(".part")
+    part.write_text(json.dumps(stamp, indent=1))
+    part.replace(STAMP)
+
+
+def venv_python() -> Path:
+    return VENV / "bin" / "python"
+
+
+def create_venv() -> None:
+    say(f"making .venv with Python {platform.python_version()}")
+    made = subprocess.run(
+        [sys.executable, "-m", "venv", "--clear", str(VENV)], capture_output=True, text=True
+    )
+    if made.returncode != 0:
+        raise SetupError(
+            "Python could not make a virtual environment. On Debian and Ubuntu: "
+            f"apt install python3-venv\n{(made.stdout + made.stderr).strip()[-800:]}"
+        )
+
+
+def pip(*arguments: str, quiet: bool = False) -> bool:
+    """Call the environment's pip. `quiet` calls may fail; others raise SetupError."""
+    command = [str(venv_python()), "-m", "pip", *arguments]
+    if not quiet:
+        command += ["--quiet", "--disable-pip-version-check"]
+    output = subprocess.DEVNULL if quiet else None
+    done = subprocess.run(command, stdout=output, stderr=output)
+    if done.returncode != 0 and not quiet:
+        raise SetupError(
+            "pip could not install the packages; its message stands above. Check the network, "
+            f"the free space ({shutil.disk_usage(ROOT).free // 10**9} GB here), and try again."
+        )
+    return done.returncode == 0
+
+
+def install_torch() -> None:
+    """Install the pinned torch, without CUDA where there is no NVIDIA GPU and a CPU build is."""
+    found = re.search(r"^torch==(\S+)", (ROOT / "requirements.txt").read_text(), re.MULTILINE)
+    if found is None:
+        raise SetupError("requirements.txt has no line torch==…; restore it from the repository.")
+    version = found.group(1)
+    if has_nvidia_gpu() or not brings_cuda(version):
+        return  # requirements.txt installs the right build by itself
+    say("no NVIDIA GPU here: looking for the CPU build of torch")
+    cpu = f"torch=={version}+cpu"
+    patience = ("--retries", "1", "--timeout", "15")
+    if not pip("install", cpu, "--extra-index-url", TORCH_CPU_INDEX, *patience, quiet=True):
+        say("no CPU build can be had; the default one brings gigabytes of CUDA libraries")
+
+
+def has_nvidia_gpu() -> bool:
+    return shutil.which("nvidia-smi") is not None or Path("/proc/driver/nvidia").exists()
+
+
+def brings_cuda(version: str) -> bool:
+    """Whether the build that pip would take asks for CUDA packages; nothing is installed."""
+    with tempfile.TemporaryDirectory() as folder:
+        report = Path(folder) / "report.json"
+        asked = ("install", "--dry-run", "--no-deps", "--ignore-installed")
+        if not pip(*asked, "--report", str(report), f"torch=={version}", quiet=True):
+            return platform.system() == "Linux"
+        (torch,) = json.loads(report.read_text())["install"]
+    requires = torch["metadata"].get("requires_dist", [])
+    return any(re.match(r"(nvidia|cuda|triton)", name) for name in requires)
+
+
+def install_chromium() -> None:
+    """The tests look at the pages in a real Chromium: the system's, Debian's or Playwright's."""
+    if find_chromium():
+        return
+    say("installing Chromium for the tests")
+    as_root = [] if os.geteuid() == 0 else ["sudo", "-n"]
+    if shutil.which("apt-get"):
+        quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+        packages = ["chromium", "fonts-dejavu-core"]
+        install = ["apt-get", "install", "-y", "--no-install-recommends", *packages]
+        for command in (["apt-get", "update"], install):
+            try:
+                subprocess.run([*as_root, *command], **quiet)
+            except OSError:
+                break  # no sudo here
+    if find_chromium():
+        return
+    playwright = [str(venv_python()), "-m", "playwright", "install", "chromium"]
+    if subprocess.run(playwright).returncode != 0:
+        raise SetupError("The tests need Chromium. Install it and run the same command again.")
+
+
+def find_chromium() -> bool:
+    return any(shutil.which(name) for name in CHROMIUM_NAMES) or MAC_CHROME.exists()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,104 @@
+"""Settings: where a value comes from, and what a wrong one says."""
+
+from pathlib import Path
+
+import pytest
+
+from errors import SettingsError
+from settings import ROOT, Settings, env_example, load_settings
+
+
+@pytest.fixture(autouse=True)
+def no_settings_around(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in Settings.model_fields:
+        monkeypatch.delenv(f"HEARTH_{name.upper()}", raising=False)
+
+
+def test_order_of_sources(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def port(**given: object) -> int:
+        return load_settings(tmp_path, **given).port
+
+    assert port() == 7860
+    (tmp_path / "hearth.toml").write_text("port = 7001\n")
+    assert port() == 7001
+    (tmp_path / ".env").write_text("HEARTH_PORT=7002\n")
+    assert port() == 7002
+    monkeypatch.setenv("HEARTH_PORT", "7003")
+    assert port() == 7003
+    assert port(port=7004) == 7004
+    assert port(port=None) == 7003, "an option not given doesn't count"
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"port": 99999}, ["port", "99999", "65535"]),
+        ({"engine": "warp"}, ["engine", "'transformers'", "'warp'"]),
+        ({"engine": "endpoint"}, ["endpoint_url", "name the server"]),
+        ({"endpoint_url": "localhost:8000"}, ["endpoint_url", "http://"]),
+        ({"max_steps": 0}, ["max_steps"]),
+        ({"temprature": 0.5}, ["temprature", "temperature"]),
+        ({"search_backend": "searxng"}, ["searxng_url"]),
+    ],
+)
+def test_impossible_values_name_the_field(
+    tmp_path: Path, given: dict[str, object], words: list[str]
+) -> None:
+    with pytest.raises(SettingsError) as caught:
+        load_settings(tmp_path, **given)
+    for word in [*words, ".env.example"]:
+        assert word in str(caught.value)
+
+
+def test_unknown_names_are_errors_everywhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / ".env").write_text("HEARTH_PROT=1\n")
+    with pytest.raises(SettingsError, match="port"):
+        load_settings(tmp_path)
+    (tmp_path / ".env").unlink()
+    (tmp_path / "hearth.toml").write_text("prot = 1\n")
+    with pytest.raises(SettingsError, match="port"):
+        load_settings(tmp_path)
+    (tmp_path / "hearth.toml").unlink()
+    monkeypatch.setenv("HEARTH_PROT", "1")
+    with pytest.raises(SettingsError, match="HEARTH_PORT"):
+        load_settings(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("hearth.toml", b"port = = 1"),
+        ("hearth.toml", b"\xff\xfe\x00"),
+        (".env", b"HEARTH_PORT=many\n"),
+        (".env", b"\xff\xfe\x00\x01"),
+    ],
+)
+def test_broken_files_are_one_clear_error(tmp_path: Path, name: str, content: bytes) -> None:
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(SettingsError) as caught:
+        load_settings(tmp_path)
+    assert "Traceback" not in str(caught.value)
+
+
+def test_a_key_is_never_shown(tmp_path: Path) -> None:
+    settings = load_settings(tmp_path, endpoint_key="sk-secret-123")
+    assert "sk-secret-123" not in repr(settings) + str(settings.model_dump())
+    with pytest.raises(SettingsError) as caught:
+        load_settings(tmp_path, endpoint_key=["sk-secret-123"])
+    assert "sk-secret-123" not in str(caught.value)
+
+
+def test_every_field_has_a_sentence() -> None:
+    for name, field in Settings.model_fields.items():
+        assert field.description and field.description.endswith("."), name
+
+
+def test_env_example_is_what_settings_say(tmp_path: Path) -> None:
+    assert (ROOT / ".env.example").read_text() == env_example(), "run: make env-example"
+    uncommented = [
+        line.removeprefix("#") for line in env_example().splitlines() if line.startswith("#HEARTH_")
+    ]
+    (tmp_path / ".env").write_text("\n".join(uncommented))
+    assert load_settings(tmp_path) == load_settings(tmp_path / "nowhere"), "defaults, written out"
