@@ -1,0 +1,26 @@
+"""search_history: what was said in earlier conversations."""
+
+from collections.abc import Callable
+
+from smolagents import Tool
+
+
+class SearchHistory(Tool):
+    """Hands the query to `search`, which returns the text that the agent reads."""
+
+    name = "search_history"
+    description = (
+        "Searches earlier conversations with the user. Returns a numbered list of matching "
+        'passages. Example: print(search_history("holiday in Norway"))'
+    )
+    inputs = {"query": {"type": "string", "description": "What to look for, in a few words."}}
+    output_type = "string"
+
+    def __init__(self, search: Callable[[str], str]) -> None:
+        super().__init__()
+        self._search = search
+
+    def forward(self, query: str) -> str:
+        if not str(query).strip():
+            raise ValueError("query is empty; say what to look for.")
+        return self._search(str(query))

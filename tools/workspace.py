@@ -1,0 +1,127 @@
+"""The session's files, opened so that no path leads out of the workspace.
+
+The agent's code can write to the workspace while a tool reads it, so a check of the path
+followed by a plain `open` could be outrun by a link put there in between. Here the path is
+resolved once and then walked folder by folder, refusing links.
+"""
+
+import errno
+import io
+import os
+import stat
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+
+MAX_FILE_BYTES = 100_000_000
+MAX_UNZIPPED_BYTES = 1_000_000_000
+_LISTED = 20
+
+
+@dataclass(frozen=True)
+class File:
+    """A file of the workspace, read whole: its path in the workspace and its bytes."""
+
+    name: str
+    data: bytes
+
+    @property
+    def suffix(self) -> str:
+        """The ending in lower case, with its dot: `.csv`."""
+        return Path(self.name).suffix.lower()
+
+
+def load(workspace: Path, path: str, max_bytes: int = MAX_FILE_BYTES) -> File:
+    """The file at `path` (relative to the workspace, or absolute inside it).
+
+    Raises FileNotFoundError (listing the files that are there), IsADirectoryError,
+    PermissionError for whatever lies outside, and ValueError for a file over `max_bytes`.
+    """
+    root = workspace.resolve()
+    parts = _parts_inside(root, path)
+    with _open(root, parts, path) as handle:
+        size = os.fstat(handle.fileno()).st_size
+        if size > max_bytes:
+            raise ValueError(
+                f"{path} has {size / 1e6:.0f} MB, more than the {max_bytes / 1e6:.0f} MB "
+                "that this tool reads; open it in your code and read it piece by piece."
+            )
+        return File("/".join(parts), handle.read(max_bytes))
+
+
+def names(workspace: Path) -> list[str]:
+    """The files of the workspace, as paths relative to it, sorted; hidden ones left out."""
+    root = workspace.resolve()
+    found = []
+    for folder, folders, files in os.walk(root):
+        folders[:] = sorted(f for f in folders if not f.startswith("."))
+        inside = Path(folder).relative_to(root)
+        found += [(inside / f).as_posix() for f in files if not f.startswith(".")]
+        if len(found) > 1000:
+            break
+    return sorted(found)
+
+
+def missing(workspace: Path, path: str) -> FileNotFoundError:
+    """The error for a file that isn't there: it names those that are."""
+    there = names(workspace)
+    if not there:
+        return FileNotFoundError(f"No file '{path}'. There are no files here.")
+    listed = ", ".join(there[:_LISTED])
+    more = f" and {len(there) - _LISTED} more" if len(there) > _LISTED else ""
+    return FileNotFoundError(f"No file '{path}'. Files here: {listed}{more}")
+
+
+def check_archive(data: bytes, name: str) -> None:
+    """Refuses an Office file (a zip) that would unpack to far more than it holds."""
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            unpacked = sum(entry.file_size for entry in archive.infolist())
+    except zipfile.BadZipFile:
+        raise ValueError(f"{name} is damaged, or not what its name says.") from None
+    if unpacked > min(MAX_UNZIPPED_BYTES, 200 * len(data) + 50_000_000):
+        raise ValueError(f"{name} unpacks to {unpacked / 1e6:.0f} MB; that is refused.")
+
+
+def _parts_inside(root: Path, path: str) -> tuple[str, ...]:
+    if not isinstance(path, str) or not path.strip() or "\0" in path:
+        raise ValueError("path must be the name of a file, such as 'sales.csv'.")
+    try:
+        resolved = (root / path.strip()).resolve()
+    except (OSError, RuntimeError):  # a loop of links
+        raise PermissionError(f"{path} can't be followed.") from None
+    if not resolved.is_relative_to(root):
+        raise PermissionError(f"{path} lies outside the workspace; only its files can be read.")
+    if resolved == root:
+        raise IsADirectoryError(f"{path} is a folder. Name one of its files.")
+    return resolved.relative_to(root).parts
+
+
+def _open(root: Path, parts: tuple[str, ...], path: str) -> io.BufferedReader:
+    folder = os.open(root, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        for part in parts[:-1]:
+            flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
+            inner = os.open(part, flags, dir_fd=folder)
+            os.close(folder)
+            folder = inner
+        # O_NONBLOCK: a pipe put there must not hold the app.
+        flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK
+        descriptor = os.open(parts[-1], flags, dir_fd=folder)
+    except OSError as error:
+        raise _in_words(error, root, path) from None
+    finally:
+        os.close(folder)
+    mode = os.fstat(descriptor).st_mode
+    if not stat.S_ISREG(mode):
+        os.close(descriptor)
+        if stat.S_ISDIR(mode):
+            raise IsADirectoryError(f"{path} is a folder. Name one of its files.")
+        raise PermissionError(f"{path} is not a plain file.")
+    return os.fdopen(descriptor, "rb")
+
+
+def _in_words(error: OSError, root: Path, path: str) -> OSError:
+    if error.errno in (errno.ENOENT, errno.ENOTDIR):
+        return missing(root, path)
+    return PermissionError(f"{path} can't be opened: {os.strerror(error.errno or 0)}.")
