@@ -12,7 +12,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class RunStarted:
-    """A task was accepted. `files` are names in the session's workspace; `time` is ISO 8601, UTC."""
+    """A task was accepted. `files` are names in the workspace; `time` is ISO 8601, UTC."""
 
     run: str
     task: str
