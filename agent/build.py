@@ -1,0 +1,186 @@
+"""Where everything is put together: the only file that knows every seam. Wiring, no logic."""
+
+import json
+import shutil
+import uuid
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from smolagents import Model, Tool
+
+from agent import prompts
+from agent.events import Event, event_to_dict
+from agent.session import Limits, Session
+from errors import InputError
+from memory.history import History
+from memory.notes import Notes, format_hits
+from sandbox.executor import SandboxExecutor
+from serving.chat import ChatModel
+from serving.families import Family, family_for
+from serving.supervisor import Endpoint, Supervisor
+from settings import Settings, load_settings
+from tools.calculate import Calculate
+from tools.inspect_table import InspectTable
+from tools.read_file import ReadFile
+from tools.remember import Remember
+from tools.search_history import SearchHistory
+from tools.search_notes import SearchNotes
+from tools.visit_webpage import VisitWebpage
+from tools.web_search import SearchFunction, WebSearch, search_backend
+from tools.wikipedia_search import WikipediaSearch
+
+MIN_FREE_BYTES = 50_000_000
+
+
+class Hearth:
+    """An engine that answers, and sessions on it: what every front door needs.
+
+        with Hearth() as hearth:
+            session = hearth.new_session()
+            for event in session.run("What is 17% of 2480?"):
+                ...
+
+    `settings` default to those of the project; `on_progress` is told, line by line, how the
+    engine comes up. Entering starts the engine (or finds the one that runs), leaving stops
+    what was started. Raises HearthError where that can't be.
+    """
+
+    def __init__(
+        self,
+        settings: Settings | None = None,
+        *,
+        on_progress: Callable[[str], None] | None = None,
+    ) -> None:
+        self.settings = settings or load_settings()
+        self.history = History(self.settings.data_dir / "history")
+        self._supervisor = Supervisor(self.settings, on_progress=on_progress)
+        self._endpoint: Endpoint | None = None
+
+    def __enter__(self) -> "Hearth":
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def start(self) -> "Hearth":
+        """Start the engine and wait until it answers."""
+        _check_data_dir(self.settings.data_dir)
+        self._endpoint = self._supervisor.start()
+        return self
+
+    def stop(self) -> None:
+        """Stop the engine, if this Hearth started it."""
+        self._endpoint = None
+        self._supervisor.stop()
+
+    @property
+    def endpoint(self) -> Endpoint:
+        """The engine's address. Raises InputError before `start`."""
+        if self._endpoint is None:
+            raise InputError("The engine is not running.", fix="Call start() first.")
+        return self._endpoint
+
+    def new_model(self) -> ChatModel:
+        """A client of the engine, for one session."""
+        s, endpoint = self.settings, self.endpoint
+        return ChatModel(
+            endpoint.base_url,
+            endpoint.model_id,
+            endpoint.api_key,
+            model_family(endpoint.model_id),
+            timeout_seconds=s.request_timeout_seconds,
+            temperature=s.temperature,
+            top_p=s.top_p,
+            max_tokens=s.max_tokens,
+        )
+
+    def new_session(
+        self,
+        *,
+        model: Model | None = None,
+        extra_tools: Sequence[Tool] = (),
+        search: SearchFunction | None = None,
+        notes: Path | None = None,
+        workspace: Path | None = None,
+        history: Sequence[Event] = (),
+    ) -> Session:
+        """A session of its own: its workspace, its sandbox, its client of the engine.
+
+        `model` replaces the engine (a ScriptedModel needs none); `search` replaces the search
+        engine, `notes` the folder of notes; `history` holds events to go on from.
+        """
+        s = self.settings
+        model = model or self.new_model()
+        family: Family = model.family  # type: ignore[attr-defined]
+        name = uuid.uuid4().hex[:12]
+        workspace = workspace or s.data_dir / "workspaces" / name
+        workspace.mkdir(parents=True, exist_ok=True)
+        tools = [
+            *standard_tools(s, workspace, self.history, search=search, notes=notes),
+            *extra_tools,
+        ]
+        return Session(
+            model,
+            SandboxExecutor(
+                workspace,
+                timeout_seconds=s.step_timeout_seconds,
+                output_chars=s.output_chars,
+                memory_bytes=s.sandbox_memory_mb * 1024 * 1024,
+            ),
+            tools,
+            workspace,
+            instructions=prompts.instructions(family.prompt, tools),
+            family=family.name,
+            remembers_turns=family.remembers_turns,
+            limits=Limits(s.max_steps, s.run_timeout_seconds),
+            store=lambda event: self.history.append(name, event_to_dict(event)),
+            history=history,
+        )
+
+
+def standard_tools(
+    settings: Settings,
+    workspace: Path,
+    history: History,
+    *,
+    search: SearchFunction | None = None,
+    notes: Path | None = None,
+) -> list[Tool]:
+    """The tools every session has, in the order the prompt lists them."""
+    kept = Notes(notes or settings.notes)
+    return [
+        WebSearch(search or search_backend(settings)),
+        VisitWebpage(),
+        WikipediaSearch(),
+        ReadFile(workspace),
+        InspectTable(workspace),
+        Calculate(),
+        SearchNotes(lambda query: format_hits(query, kept.search(query))),
+        SearchHistory(lambda query: format_hits(query, history.search(query))),
+        Remember(kept.remember),
+    ]
+
+
+def model_family(model_id: str) -> Family:
+    """The family of a model id or folder; a folder's config.json is looked at too."""
+    config_file = Path(model_id) / "config.json"
+    if not config_file.is_file():
+        return family_for(model_id)
+    return family_for(model_id, json.loads(config_file.read_text(encoding="utf-8")))
+
+
+def _check_data_dir(folder: Path) -> None:
+    """A full disk or a folder that can't be written is said before anything starts."""
+    fix = "Set HEARTH_DATA_DIR to a folder that you may write to, on a disk with free space."
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe = folder / ".probe"
+        probe.write_text("")
+        probe.unlink()
+    except OSError as error:
+        raise InputError(
+            f"The data folder {folder} can't be written: {error.strerror}.", fix=fix
+        ) from None
+    if shutil.disk_usage(folder).free < MIN_FREE_BYTES:
+        raise InputError(f"The disk that holds {folder} is full.", fix=fix)

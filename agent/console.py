@@ -1,0 +1,119 @@
+"""A run on a terminal or in a notebook: the events, drawn with rich as they come."""
+
+import re
+from collections.abc import Iterable
+
+from rich.console import Console
+from rich.syntax import Syntax
+from rich.text import Text
+
+from agent.events import (
+    Event,
+    ModelReplied,
+    Notice,
+    OutputDelta,
+    RunFinished,
+    RunStarted,
+    StepFinished,
+    StepStarted,
+    ThinkingDelta,
+    ToolCalled,
+    ToolReturned,
+)
+
+# Everything that could steer a terminal: C0 and C1 controls but line ends and tabs, and the
+# marks that turn the direction of text. What models, pages and code print is data.
+_CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+_FENCE = re.compile(r"^(```|~~~|<code>)", re.MULTILINE)
+
+
+def clean(text: str) -> str:
+    """The text without characters that control a terminal."""
+    return _CONTROLS.sub("", text)
+
+
+def show(events: Iterable[Event], console: Console) -> RunFinished:
+    """Draw a run's events as they come; returns the last one."""
+    printer = _Printer(console)
+    finished = RunFinished(status="failed", error="The run ended without a last event.")
+    for event in events:
+        printer.draw(event)
+        if isinstance(event, RunFinished):
+            finished = event
+    return finished
+
+
+class _Printer:
+    """Keeps one thing: whether the cursor stands in the middle of a line."""
+
+    def __init__(self, console: Console) -> None:
+        self.console = console
+        self._mid_line = False
+
+    def draw(self, event: Event) -> None:
+        match event:
+            case RunStarted():
+                self._line(f"model {event.model} ({event.family})", "dim")
+            case StepStarted():
+                self._end_line()
+                self.console.rule(f"Step {event.step}", style="dim", align="left")
+            case ThinkingDelta():
+                self._piece(event.text, "dim italic")
+            case ModelReplied():
+                self._reply(event)
+            case OutputDelta():
+                self._piece(event.text, "")
+            case ToolCalled():
+                given = ", ".join(f"{name}={value!r}" for name, value in event.arguments.items())
+                self._line(f"→ {event.tool}({given})", "cyan")
+            case ToolReturned() if not event.ok:
+                self._line(f"← {event.result}", "red")
+            case StepFinished() if event.error:
+                self._line(event.observation, "red")
+            case Notice():
+                self._line(event.text, "yellow")
+            case RunFinished():
+                self._finish(event)
+
+    def _reply(self, event: ModelReplied) -> None:
+        said = _FENCE.split(event.text, maxsplit=1)[0].strip() if event.code else event.text.strip()
+        if said:
+            self._line(said, "")
+        self._end_line()
+        if event.code:
+            self.console.print(
+                Syntax(clean(event.code), "python", background_color="default", word_wrap=True)
+            )
+
+    def _finish(self, event: RunFinished) -> None:
+        self._end_line()
+        if event.answer is not None:
+            labels = {"stated": " (stated, not computed)", "collected": " (from the last output)"}
+            label = "Answer" + labels.get(event.provenance, "")
+            self.console.print(
+                Text.assemble((f"{label}: ", "bold green"), (clean(event.answer), "bold"))
+            )
+        if event.error:
+            self._line(event.error, "bold red")
+            if event.fix:
+                self._line(event.fix, "")
+        if event.artefacts:
+            self._line(f"Files: {', '.join(event.artefacts)}", "")
+        steps = "1 step" if event.steps == 1 else f"{event.steps} steps"
+        tokens = f", {event.output_tokens} tokens" if event.output_tokens else ""
+        self._line(f"{steps}, {event.seconds:.1f} s{tokens}", "dim")
+
+    def _piece(self, text: str, style: str) -> None:
+        text = clean(text)
+        if text:
+            self.console.print(Text(text, style=style), end="", soft_wrap=True)
+            self._mid_line = not text.endswith("\n")
+
+    def _line(self, text: str, style: str) -> None:
+        self._end_line()
+        self.console.print(Text(clean(text), style=style))
+
+    def _end_line(self) -> None:
+        if self._mid_line:
+            self.console.print()
+            self._mid_line = False
