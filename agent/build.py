@@ -81,6 +81,10 @@ class Hearth:
             raise InputError("The engine is not running.", fix="Call start() first.")
         return self._endpoint
 
+    def ready(self) -> bool:
+        """Whether the engine answers at present."""
+        return self._endpoint is not None and self._supervisor.healthy()
+
     def new_model(self) -> ChatModel:
         """A client of the engine, for one session."""
         s, endpoint = self.settings, self.endpoint

@@ -159,14 +159,17 @@ class Session:
     def follow(self, first: int = 0) -> Iterator[Event]:
         """Yield the events from index `first`, waiting for new ones, to the run's end."""
         while True:
-            with self._changed:
-                while first >= len(self._events):
-                    self._changed.wait()
-                event = self._events[first]
-            first += 1
-            yield event
-            if isinstance(event, RunFinished):
-                return
+            for event in self.wait(first):
+                first += 1
+                yield event
+                if isinstance(event, RunFinished):
+                    return
+
+    def wait(self, first: int, timeout_seconds: float | None = None) -> list[Event]:
+        """The events from index `first` on; waits for one, at most `timeout_seconds`."""
+        with self._changed:
+            self._changed.wait_for(lambda: first < len(self._events), timeout_seconds)
+            return self._events[first:]
 
     def cancel(self) -> None:
         """Stop the run, in the middle of a reply or of running code; harmless when idle."""

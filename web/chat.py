@@ -1,0 +1,100 @@
+"""The first page: a chat that shows the agent's steps as they happen."""
+
+import time
+import uuid
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from agent.events import RunFinished
+from agent.session import Session
+from errors import HearthError
+from web.publish import Publisher
+from web.render import Message, Transcript
+from web.visitors import Visitors
+
+REDRAW_SECONDS = 0.15
+EXAMPLES = [
+    "What is 17% of 2480, plus 3 squared?",
+    "How many days are there between 2024-02-10 and 2025-01-01?",
+    "Is 7919 a prime number?",
+    "Reverse the word 'hearth'.",
+]
+CSS = ".hearth-note {opacity: .75; font-size: .9em} footer {display: none !important}"
+
+
+def build_page(visitors: Visitors, about: str, publish: Publisher) -> gr.Blocks:
+    """The chat page. `about` is a line of Markdown on the model and the sandbox."""
+    with gr.Blocks(title="Hearth", fill_height=True, analytics_enabled=False) as page:
+        key = gr.BrowserState("", storage_key="hearth-visitor")
+        gr.Markdown("# Hearth\nA personal agent that thinks in Python.")
+        chat = gr.Chatbot(
+            show_label=False,
+            height="62vh",
+            # Only $$…$$ is mathematics: prices and shell text hold single dollars.
+            latex_delimiters=[{"left": "$$", "right": "$$", "display": True}],
+            allow_tags=False,
+            feedback_options=None,
+            placeholder="Ask for something that Python can work out, or attach a file.",
+        )
+        box = gr.MultimodalTextbox(
+            show_label=False,
+            placeholder="Your task…",
+            file_count="multiple",
+            max_plain_text_length=100_000,
+            elem_id="task",
+        )
+        with gr.Row():
+            stop = gr.Button("Stop", variant="stop", elem_id="stop")
+            new = gr.Button("New conversation", elem_id="new")
+        gr.Examples(EXAMPLES, box, label="Try one")
+        gr.Markdown(about, elem_classes="hearth-note")
+
+        def ask(value: dict[str, Any], visitor: str) -> Iterator[tuple[Any, ...]]:
+            visitor = visitor or uuid.uuid4().hex
+            yield gr.skip(), gr.update(value=None), visitor
+            try:
+                session = visitors.get(visitor)
+                session.start(value.get("text") or "", [Path(f) for f in value.get("files") or []])
+            except HearthError as error:
+                raise gr.Error(str(error), print_exception=False, duration=None) from None
+            for messages in watch(session, publish):
+                yield messages, gr.skip(), gr.skip()
+
+        def come_back(visitor: str) -> Iterator[Any]:
+            """After a reload: what was said, and the run that may still go on."""
+            session = visitors.find(visitor)
+            if session is not None:
+                yield from watch(session, publish)
+
+        def cancel(visitor: str) -> None:
+            session = visitors.find(visitor)
+            if session is not None:
+                session.cancel()
+
+        def begin_anew(visitor: str) -> tuple[list[Message], str]:
+            visitors.end(visitor)
+            return [], uuid.uuid4().hex
+
+        box.submit(ask, [box, key], [chat, box, key], concurrency_limit=None)
+        page.load(come_back, [key], [chat], concurrency_limit=None)
+        stop.click(cancel, [key], None, queue=False)
+        new.click(begin_anew, [key], [chat, key], queue=False)
+    return page
+
+
+def watch(session: Session, publish: Publisher) -> Iterator[list[Message]]:
+    """The session's messages, again and again until nothing runs; at most every 0.15 s."""
+    transcript, seen = Transcript(partial(publish, session.workspace)), 0
+    while True:
+        fresh = session.wait(seen, timeout_seconds=1.0)
+        seen += len(fresh)
+        if fresh:
+            transcript.add(fresh)
+            yield transcript.messages
+        if (fresh and isinstance(fresh[-1], RunFinished)) or (not fresh and not session.running):
+            return
+        time.sleep(REDRAW_SECONDS)

@@ -1,0 +1,54 @@
+"""The HTTP server: the page and the health checks, on one port."""
+
+import os
+from collections.abc import Callable
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.responses import JSONResponse
+
+from settings import Settings
+from web.publish import Publisher
+from web.visitors import Visitors
+
+
+def build_app(
+    visitors: Visitors, settings: Settings, *, about: str, ready: Callable[[], bool]
+) -> FastAPI:
+    """The whole web application. `ready` says whether the engine answers."""
+    # Read by gradio when it is imported: nothing is reported to anyone, uploads stay with our data.
+    os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+    uploads = settings.data_dir / "uploads"
+    uploads.mkdir(parents=True, exist_ok=True)
+    os.environ["GRADIO_TEMP_DIR"] = str(uploads)
+    import gradio as gr
+
+    from web.chat import CSS, build_page
+
+    api = FastAPI(title="Hearth", docs_url=None, redoc_url=None, openapi_url=None)
+
+    @api.get("/livez")
+    def livez() -> dict[str, str]:
+        return {"status": "ok", "app": "hearth"}
+
+    @api.get("/readyz")
+    def readyz() -> Any:
+        if ready():
+            return {"status": "ok"}
+        return JSONResponse({"status": "the engine does not answer"}, status_code=503)
+
+    return gr.mount_gradio_app(
+        api,
+        build_page(visitors, about, Publisher(uploads)),
+        path="/",
+        max_file_size=f"{settings.max_upload_mb}mb",
+        footer_links=[],
+        show_error=True,
+        ssr_mode=False,
+        enable_monitoring=False,
+        # Fonts by name: the default theme asks a font server on the internet.
+        theme=gr.themes.Soft(
+            font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"]
+        ),
+        css=CSS,
+    )
