@@ -297,7 +297,7 @@ def show(value: Any) -> str:
     if value.is_number and value.is_finite and not value.is_Float:
         exact = str(value)
         return _plain(value) if "RootOf" in exact else f"{_capped(exact)} ≈ {_plain(value)}"
-    return _plain(value) if value.is_Float else _capped(str(value))
+    return _as_asked(value) if value.is_Float else _capped(str(value))
 
 
 def _has_symbols(value: dict[Any, Any]) -> bool:
@@ -323,6 +323,12 @@ def _rational(value: Any) -> str:
         digits = str(abs(value.p) * 10**places // value.q).rjust(places + 1, "0")
         return ("-" if value < 0 else "") + f"{digits[:-places]}.{digits[-places:]}"
     return f"{_capped(str(value))} ≈ {_plain(value)}"
+
+
+def _as_asked(value: Any) -> str:
+    """A number in decimals, as many as N(…, digits) was asked for."""
+    text = str(value)
+    return text.rstrip("0").rstrip(".") if "." in text and "e" not in text else text
 
 
 def _plain(value: Any) -> str:
