@@ -86,8 +86,6 @@ def _suffix(fetched: Fetched) -> str:
 
 def _charset_in_page(data: bytes) -> str | None:
     """The charset that a page declares in its head."""
-    import re
-
     found = re.search(rb"""<meta[^>]{0,200}charset=["']?([\w-]{2,40})""", data[:4096], re.I)
     return found[1].decode("ascii") if found else None
 
