@@ -1,0 +1,66 @@
+r"""The answer that a reply states in words: `\boxed{…}`, or a line `Final answer: …`."""
+
+import re
+
+_LABEL = re.compile(
+    r"^[ \t]*[#*>\-$\\ \d.]*"
+    r"(?:final\s+answer|answer|最终答案|答案)"
+    r"[ \t]*(?:[*_]*[ \t]*[:：][*_]*|[*_#]*[ \t]*$)",
+    re.IGNORECASE | re.MULTILINE,
+)
+_TEXT = re.compile(r"\\(?:text|mathrm|textbf|mathbf)\{([^{}]*)\}")
+_DRESS = " \t\r\n*_$"
+_BOX = "\\boxed{"
+
+
+def find_answer(text: str, cut: bool = False) -> str | None:
+    r"""The stated answer, or None.
+
+    The last `\boxed{…}` that is not empty goes first (DeepSeek-R1 is asked for it in maths), then
+    the last line `Final answer: …` or `Answer: …`: the rest of that line, or all that follows
+    when the line only announces it. `cut`: the reply hit the token limit, so a line may be
+    incomplete and only a box counts.
+    """
+    boxed = _last_box(text)
+    if boxed is not None or cut:
+        return boxed
+    label = None
+    for label in _LABEL.finditer(text):
+        pass
+    if label is None:
+        return None
+    rest = text[label.end() :].strip()
+    first, _, _ = rest.partition("\n")
+    first = first.strip()
+    announces = not text[label.end() :].split("\n", 1)[0].strip(_DRESS) or first.endswith(
+        (":", "：")
+    )
+    return _plain(rest if announces else first)
+
+
+def _last_box(text: str) -> str | None:
+    at = text.rfind(_BOX)
+    while at >= 0:
+        content = _braced(text, at + len(_BOX))
+        plain = _plain(content) if content is not None else None
+        if plain:
+            return plain
+        at = text.rfind(_BOX, 0, at)
+    return None
+
+
+def _braced(text: str, start: int) -> str | None:
+    depth = 1
+    for brace in re.finditer(r"\\[{}]|[{}]", text[start:]):
+        if brace.group() in "{}":
+            depth += 1 if brace.group() == "{" else -1
+        if not depth:
+            return text[start : start + brace.start()]
+    return None
+
+
+def _plain(answer: str) -> str | None:
+    """Without Markdown's and LaTeX's dress: `**42**` and `\\text{Paris}` are `42` and `Paris`."""
+    answer = answer.strip(_DRESS)
+    whole = _TEXT.fullmatch(answer)
+    return (whole.group(1) if whole else answer).strip(_DRESS) or None
