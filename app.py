@@ -115,7 +115,9 @@ def about(hearth: Hearth) -> str:
         )
     else:
         model = f"**Model:** `{hearth.endpoint.model_id}` ({hearth.endpoint.engine})."
-    return f"{model}  \n**Sandbox:** {LEVELS['process']}"
+    level = LEVELS["process"]
+    open_ = "; ".join(level.leaves_open)
+    return f"{model}  \n**Sandbox:** {level.covers[0]}. It leaves open: {open_}."
 
 
 def tell(text: str, style: str = "") -> None:
