@@ -1,4 +1,4 @@
-"""One training or evaluation example of the bundled model: a task, its world, and the steps that solve it."""
+"""One example for the bundled model: a task, its world, and the steps that solve it."""
 
 from __future__ import annotations
 

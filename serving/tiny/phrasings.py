@@ -73,11 +73,11 @@ Family = Callable[[random.Random, Phrasings], Example]
 """A family makes one example from a source of chance and one side of its wordings."""
 
 
-_QUESTION_WORDS = frozenset(
+_QUESTION = (
     "what what's which how who when where why is are does do did will if on in at by from for to"
-    " the there i my you".split()
+    " the there i my you"
 )
-_REQUEST_WORDS = frozenset(
+_REQUEST = (
     "add answer apply arrange ask average break build calculate capitalise capitalize change check"
     " choose combine compute convert count create cut decide deduct determine display divide draw"
     " evaluate exchange express extract factor factorise factorize figure fetch find gather get"
@@ -86,8 +86,10 @@ _REQUEST_WORDS = frozenset(
     " read recall reduce remember remind render report return reverse rewrite round save say"
     " search select show simplify solve sort split spell state store subtract sum summarise"
     " summarize take tell total transform translate try turn use visit visualise visualize work"
-    " write".split()
+    " write"
 )
+_QUESTION_WORDS = frozenset(_QUESTION.split())
+_REQUEST_WORDS = frozenset(_REQUEST.split())
 _ASKING = ("Can you ", "Could you ", "Could you please ", "Would you ")
 _REQUEST_OPENINGS = ("Please ", "please ", "Hey, ", "Hi, ", "Hello, please ", "Now ")
 _QUESTION_OPENINGS = ("Quick question: ", "Hey, ", "Hi, ", "Question: ", "Tell me: ", "So, ")

@@ -14,7 +14,10 @@ from serving.tiny.phrasings import Family, Templates
 
 MODULES = (
     "arithmetic",
+    "percentages",
     "numbers",
+    "integers",
+    "counting",
     "units",
     "dates",
     "lists",
