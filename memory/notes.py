@@ -10,7 +10,7 @@ import os
 import re
 import sqlite3
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
@@ -24,6 +24,7 @@ MAX_REMEMBERED_CHARS = 500
 MAX_FILE_BYTES = 5_000_000
 MAX_FILES = 5_000
 SNIPPET_CHARS = 300
+DEFAULT_LIMIT = 3
 
 _SUFFIXES = (".txt", ".md")
 _WORD = re.compile(r"\w+")
@@ -68,19 +69,10 @@ class Notes:
     _stamp: object = field(default=None, repr=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
-    def search(self, query: str, limit: int = 3) -> list[Hit]:
+    def search(self, query: str, limit: int = DEFAULT_LIMIT) -> list[Hit]:
         """The lines that match `query` best, best first, at most `limit`."""
-        words = _query_words(query)
-        if not words or limit < 1:
-            return []
         with self._lock:
-            index = self._current_index()
-            rows = index.execute(
-                "SELECT name, line, text, -bm25(lines, 0.7, 0, 0.7, 1.0) AS score FROM lines "
-                "WHERE lines MATCH ? ORDER BY score DESC, name, CAST(line AS INTEGER) LIMIT ?",
-                (" OR ".join(f'"{word}"' for word in words), limit),
-            ).fetchall()
-        return [Hit(n, int(line), _snippet(t, words), score) for n, line, t, score in rows]
+            return _best_lines(self._current_index(), query, limit)
 
     def remember(self, text: str) -> str:
         """Adds `- text (YYYY-MM-DD)` to remembered.md; returns the text as it was kept.
@@ -98,7 +90,7 @@ class Notes:
         self.folder.mkdir(parents=True, exist_ok=True)
         try:
             with FileLock(self.folder / f".{REMEMBERED}.lock", timeout=_LOCK_SECONDS):
-                _append(self.folder / REMEMBERED, f"- {kept} ({self.today().isoformat()})\n")
+                _append(self.folder / REMEMBERED, remembered_line(kept, self.today()) + "\n")
         except Timeout:
             raise OSError("Another session holds the notes; try again in a moment.") from None
         return kept
@@ -109,12 +101,26 @@ class Notes:
         if self._index is None or stamp != self._stamp:
             if self._index is not None:
                 self._index.close()
-            self._index = _build_index(files, skipped)
+            self._index = _new_index(_read_all(files, skipped))
             for name, reason in skipped.items():
                 if self.skipped.get(name) != reason:
                     log.warning("notes: %s is passed over: %s", name, reason)
             self.skipped, self._stamp = skipped, stamp
         return self._index
+
+
+def remembered_line(text: str, day: date) -> str:
+    """The line of remembered.md that holds `text`."""
+    return f"- {text} ({day.isoformat()})"
+
+
+def search_texts(texts: Mapping[str, str], query: str, limit: int = DEFAULT_LIMIT) -> list[Hit]:
+    """What `Notes.search` finds in a folder that holds these notes, name to text."""
+    index = _new_index(sorted(texts.items()))
+    try:
+        return _best_lines(index, query, limit)
+    finally:
+        index.close()
 
 
 def format_hits(query: str, hits: list[Hit]) -> str:
@@ -150,22 +156,40 @@ def _walk(folder: Path) -> Iterator[tuple[str, Path]]:
                 yield path.relative_to(folder).as_posix(), path
 
 
-def _build_index(files: list[_FoundFile], skipped: dict[str, str]) -> sqlite3.Connection:
+def _read_all(files: list[_FoundFile], skipped: dict[str, str]) -> Iterator[tuple[str, str]]:
+    """(name, text) of each file that can be used; the others are added to `skipped`."""
+    for name, path, stat in files:
+        text, reason = _read(path, stat)
+        if reason:
+            skipped[name] = reason
+        else:
+            yield name, text
+
+
+def _new_index(texts: Iterable[tuple[str, str]]) -> sqlite3.Connection:
     index = sqlite3.connect(":memory:", check_same_thread=False)  # guarded by the Notes' lock
     index.execute(
         "CREATE VIRTUAL TABLE lines USING fts5(name, line UNINDEXED, heading, text, "
         "tokenize = 'porter unicode61 remove_diacritics 2')"
     )
-    for name, path, stat in files:
-        text, reason = _read(path, stat)
-        if reason:
-            skipped[name] = reason
-            continue
+    for name, text in texts:
         index.executemany(
             "INSERT INTO lines VALUES (?, ?, ?, ?)",
             ((name, number, heading, line) for number, heading, line in _lines(text)),
         )
     return index
+
+
+def _best_lines(index: sqlite3.Connection, query: str, limit: int) -> list[Hit]:
+    words = _query_words(query)
+    if not words or limit < 1:
+        return []
+    rows = index.execute(
+        "SELECT name, line, text, -bm25(lines, 0.7, 0, 0.7, 1.0) AS score FROM lines "
+        "WHERE lines MATCH ? ORDER BY score DESC, name, CAST(line AS INTEGER) LIMIT ?",
+        (" OR ".join(f'"{word}"' for word in words), limit),
+    ).fetchall()
+    return [Hit(name, int(line), _snippet(text, words), score) for name, line, text, score in rows]
 
 
 def _read(path: Path, stat: os.stat_result) -> tuple[str, str]:
