@@ -1,0 +1,286 @@
+"""The session on the real sandbox, with a scripted model in place of the engine."""
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from smolagents import Tool
+
+from agent import context
+from agent.events import (
+    Event,
+    ModelReplied,
+    OutputDelta,
+    RunFinished,
+    RunStarted,
+    StepFinished,
+    ThinkingDelta,
+    ToolCalled,
+    ToolReturned,
+    event_from_dict,
+    event_to_dict,
+)
+from agent.session import Limits, Session
+from errors import InputError
+from sandbox.executor import SandboxExecutor
+from serving.families import FAMILIES
+from serving.scripted import ScriptedModel
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def code(text: str, thinking: str = "Think.") -> str:
+    return f"{thinking}\n</think>\n\n```python\n{text}\n```"
+
+
+class Slow(Tool):
+    name = "slow"
+    description = "Waits."
+    inputs = {"seconds": {"type": "number", "description": "How long."}}
+    output_type = "string"
+
+    def forward(self, seconds: float) -> str:
+        time.sleep(seconds)
+        return "waited"
+
+
+Make = Callable[..., Session]
+
+
+@pytest.fixture
+def make(tmp_path: Path) -> Iterator[Make]:
+    made: list[Session] = []
+
+    def session(*replies: str | tuple[str, str], delay: float = 0.0, **options: object) -> Session:
+        workspace = tmp_path / f"w{len(made)}"
+        workspace.mkdir()
+        model = ScriptedModel(replies, FAMILIES["tiny"], delay_seconds=delay)
+        made.append(
+            Session(model, SandboxExecutor(workspace), [Slow()], workspace, **options)  # type: ignore[arg-type]
+        )
+        return made[-1]
+
+    yield session
+    for one in made:
+        one.close()
+
+
+def last(events: list[Event]) -> RunFinished:
+    assert isinstance(events[-1], RunFinished)
+    return events[-1]
+
+
+def sent(session: Session, number: int = -1) -> list[str]:
+    """The texts of the messages that the model got for one of its replies."""
+    return [m["content"] for m in session._model.history[number]]  # type: ignore[attr-defined]
+
+
+def test_an_answer_in_two_steps(make: Make) -> None:
+    session = make(code("x = 6 * 7\nprint(x)"), code("final_answer(x)"))
+    events = list(session.run("six times seven"))
+    assert last(events).status == "answered"
+    assert (last(events).answer, last(events).provenance, last(events).steps) == (
+        "42",
+        "computed",
+        2,
+    )
+    assert sent(session) == [
+        "six times seven",
+        "```python\nx = 6 * 7\nprint(x)\n```",
+        "Output:\n42",
+    ]
+    kinds = [e.type for e in events]
+    assert kinds[0] == "run_started" and kinds.count("step_started") == 2
+    assert "".join(e.text for e in events if isinstance(e, ThinkingDelta)).startswith("Think.")
+    assert "42" in "".join(e.text for e in events if isinstance(e, OutputDelta))
+
+
+def test_an_error_goes_back_to_the_model(make: Make) -> None:
+    session = make(code("print(1)\nprices = {}\nprices['apple']"), code("final_answer('no price')"))
+    events = list(session.run("price?"))
+    assert last(events).answer == "no price"
+    assert sent(session)[-1] == ("Output:\n1\nError:\nline 3: prices['apple']\nKeyError: 'apple'")
+    assert [e.error for e in events if isinstance(e, StepFinished)] == ["error", None]
+
+
+def test_prose_is_never_run_and_gets_an_instruction(make: Make) -> None:
+    session = make("Hm.\n</think>\n\nI would use Python.", code("final_answer(1)"))
+    assert last(list(session.run("do it"))).answer == "1"
+    assert sent(session)[-2:] == ["I would use Python.", context.NO_ACTION]
+
+
+def test_thinking_to_the_limit_is_told_so(make: Make) -> None:
+    session = make(("Wait, wait, wait", "length"), code("final_answer(1)"))
+    assert last(list(session.run("do it"))).answer == "1"
+    assert "still thinking" in sent(session)[-1] and "400" in sent(session)[-1]
+
+
+def test_an_answer_in_words_is_flagged(make: Make) -> None:
+    session = make("Easy.\n</think>\n\nThe result is \\boxed{42}.")
+    finished = last(list(session.run("six times seven")))
+    assert (finished.status, finished.answer, finished.provenance) == ("answered", "42", "stated")
+
+
+def test_the_step_limit_hands_over_what_is_known(make: Make) -> None:
+    session = make(code("print('half way')"), code("1 / 0"), limits=Limits(max_steps=2))
+    finished = last(list(session.run("go")))
+    assert (finished.status, finished.provenance) == ("limit", "collected")
+    assert finished.answer == "half way"
+    assert "2 steps" in finished.error and "HEARTH_MAX_STEPS" in finished.fix
+
+
+def test_the_time_limit_ends_the_run(make: Make) -> None:
+    session = make(code("while True: pass"), limits=Limits(run_timeout_seconds=1.5))
+    started = time.monotonic()
+    finished = last(list(session.run("go")))
+    assert finished.status == "limit" and "1.5 seconds" in finished.error
+    assert time.monotonic() - started < 4
+
+
+@pytest.mark.parametrize(
+    ("reply", "delay", "when"),
+    [
+        (code("print(1)") * 50, 0.2, ThinkingDelta),
+        (
+            code("import time\nprint('on', flush=True)\nwhile True: time.sleep(0.01)"),
+            0.0,
+            OutputDelta,
+        ),
+        (code("slow(30)"), 0.0, ToolCalled),
+    ],
+    ids=["in a reply", "in running code", "in a tool"],
+)
+def test_cancel_within_a_second(make: Make, reply: str, delay: float, when: type) -> None:
+    session = make(reply, code("final_answer('after')"), delay=delay)
+    stopped_at = 0.0
+    for event in session.run("go"):
+        if isinstance(event, when) and not stopped_at:
+            session.cancel()
+            stopped_at = time.monotonic()
+    assert time.monotonic() - stopped_at < 1.0
+    assert last(session.events).status == "stopped"
+    assert last(list(session.run("again"))).answer == "after", "the session goes on"
+
+
+def test_a_fault_of_the_model_server_ends_the_run_with_a_fix(make: Make) -> None:
+    session = make(code("x = 5\nprint(x)"))
+    finished = last(list(session.run("go")))
+    assert finished.status == "failed"
+    assert "replies" in finished.error and finished.fix
+    assert [e for e in session.events if isinstance(e, StepFinished)], "what happened is kept"
+
+
+def test_tools_are_events(make: Make) -> None:
+    session = make(code("print(slow(0.01))"), code("slow('a', 'b')"), code("final_answer(2)"))
+    events = list(session.run("go"))
+    called = [e for e in events if isinstance(e, ToolCalled)]
+    returned = [e for e in events if isinstance(e, ToolReturned)]
+    assert called[0].tool == "slow" and called[0].arguments == {"seconds": 0.01}
+    assert returned[0].ok and returned[0].result == "waited" and returned[0].seconds >= 0.01
+    assert "slow(seconds)" in sent(session)[-1], "misuse shows the signature"
+
+
+def test_files_are_attached_and_artefacts_come_back(make: Make, tmp_path: Path) -> None:
+    source = tmp_path / "prices.csv"
+    source.write_text("a,b\n1,2\n")
+    session = make(
+        code("open('out.txt', 'w').write(open('prices.csv').read())\nfinal_answer('ok')")
+    )
+    finished = last(list(session.run("copy it", [source])))
+    assert finished.artefacts == ["out.txt"]
+    assert (session.workspace / "out.txt").read_text() == "a,b\n1,2\n"
+    assert sent(session)[0] == "copy it\n\nFiles: prices.csv"
+
+
+@pytest.mark.parametrize("name", ["nothing.csv", "."])
+def test_an_unreadable_file_is_one_clear_error(make: Make, tmp_path: Path, name: str) -> None:
+    session = make()
+    with pytest.raises(InputError, match="can't be read"):
+        session.start("read it", [tmp_path / name])
+    with pytest.raises(InputError, match="no task"):
+        session.start("  \n ")
+    assert session.events == []
+
+
+def test_two_runs_at_once_are_refused_and_leaving_ends_nothing(make: Make) -> None:
+    session = make(code("import time; time.sleep(0.5); final_answer(7)"))
+    events = session.run("go")
+    next(events)
+    events.close()  # type: ignore[attr-defined]
+    with pytest.raises(InputError, match="still at work"):
+        session.start("another")
+    assert last(list(session.follow())).answer == "7"
+
+
+def test_a_session_is_rebuilt_from_its_events(make: Make) -> None:
+    replies = (
+        code("y = 2\nprint(y)"),
+        "Hm.\n</think>\n\nno code here",
+        code("1/0"),
+        code("final_answer(y)"),
+    )
+    first = make(*replies)
+    list(first.run("first"))
+    kept = [json.loads(json.dumps(event_to_dict(e))) for e in first.events]
+    again = make(code("final_answer('b')"), history=[event_from_dict(e) for e in kept])
+    first._model._replies.append(code("final_answer('b')"))  # type: ignore[attr-defined]
+    list(first.run("second"))
+    list(again.run("second"))
+    assert again._agent.write_memory_to_messages() == first._agent.write_memory_to_messages()
+    assert len(again.events) == len(first.events)
+
+
+def test_families_that_remember_see_earlier_turns(make: Make) -> None:
+    session = make(code("final_answer(1)"), code("final_answer(2)"), remembers_turns=True)
+    list(session.run("first"))
+    list(session.run("second"))
+    assert sent(session) == ["first", "```python\nfinal_answer(1)\n```", "second"]
+    forgetful = make(code("final_answer(1)"), code("final_answer(2)"), remembers_turns=False)
+    list(forgetful.run("first"))
+    list(forgetful.run("second"))
+    assert sent(forgetful) == ["second"]
+
+
+def test_every_kind_of_event_survives_json(make: Make) -> None:
+    session = make(code("print(slow(0))"), code("final_answer(1)"))
+    list(session.run("go"))
+    session.notice("by the way")
+    kinds = {e.type for e in session.events}
+    assert len(kinds) == 11, "the run and the notice show every kind there is"
+    for event in session.events:
+        assert event_from_dict(json.loads(json.dumps(event_to_dict(event)))) == event
+    with pytest.raises(ValueError, match="unknown event"):
+        event_from_dict({"type": "surprise"})
+
+
+def test_token_counts_add_up(make: Make) -> None:
+    session = make(code("print(1)"), code("final_answer(1)"))
+    events = list(session.run("go"))
+    replies = [e for e in events if isinstance(e, ModelReplied)]
+    assert last(events).output_tokens == sum(e.output_tokens for e in replies) > 0
+    assert isinstance(events[0], RunStarted)
+
+
+def test_a_whole_run_never_imports_torch(tmp_path: Path) -> None:
+    """smolagents imports torch to look at an answer that is neither text nor a picture."""
+    script = f"""
+import sys
+from pathlib import Path
+from agent.session import Session
+from sandbox.executor import SandboxExecutor
+from serving.scripted import ScriptedModel
+reply = "```python\\nfinal_answer([1, 2.5])\\n```"
+folder = Path({str(tmp_path)!r})
+session = Session(ScriptedModel([reply]), SandboxExecutor(folder), [], folder)
+print(list(session.run("go"))[-1].answer)
+session.close()
+print([m for m in ("torch", "transformers") if m in sys.modules])
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, timeout=60
+    )
+    assert done.stdout.splitlines() == ["[1, 2.5]", "[]"], done.stderr
