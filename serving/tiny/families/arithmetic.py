@@ -66,6 +66,9 @@ WORDED = {
         lambda rng: {"a": number(rng), "b": number(rng), "c": whole(rng, 1, 3)},
         (
             "Add {a} and {b}, then multiply by {c}.",
+            "Add {a} and {b} together and multiply that sum by {c}.",
+            "Find the sum of {a} and {b}, then multiply it by {c}.",
+            "Start with {a}, add {b}, then multiply by {c}.",
             "Add {a} to {b} and multiply the sum by {c}.",
             "What is the sum of {a} and {b}, multiplied by {c}?",
             "What is the sum of {a} and {b} times {c}?",
@@ -130,6 +133,8 @@ WORDED = {
         lambda rng: {"a": number(rng), "b": number(rng), "c": whole(rng, 1, 2)},
         (
             "Add {a} and {b}, then divide by {c}.",
+            "Find the sum of {a} and {b}, then divide it by {c}.",
+            "Add {a} and {b} together and divide that sum by {c}.",
             "Add {a} to {b} and divide the sum by {c}.",
             "What is the sum of {a} and {b}, divided by {c}?",
             "Divide the sum of {a} and {b} by {c}.",
@@ -146,6 +151,8 @@ WORDED = {
         lambda rng: {"a": number(rng, 2, 6), "b": whole(rng, 1, 2), "c": number(rng)},
         (
             "Divide {a} by {b} and add {c}.",
+            "Find the quotient of {a} and {b}, then add {c}.",
+            "Divide {a} by {b} and then add {c}.",
             "Divide {a} by {b}, then add {c} to the result.",
             "What is the quotient of {a} and {b}, plus {c}?",
             "Compute the quotient of {a} and {b}, then add {c}.",
@@ -162,6 +169,9 @@ WORDED = {
         lambda rng: {"a": whole(rng, 1, 3), "b": whole(rng, 1, 3)},
         (
             "What is the square of {a} plus the square of {b}?",
+            "Find the sum of the squares of {a} and {b}.",
+            "Take the square of {a} and add the square of {b}.",
+            "How much is the square of {a} plus the square of {b}?",
             "Add the square of {a} and the square of {b}.",
             "Add the squares of {a} and {b}.",
             "What is the sum of the squares of {a} and {b}?",
@@ -208,6 +218,9 @@ WORDED = {
         (
             "{name} has {a} {item}, gives away {b} and loses {c}. How many are left?",
             "There are {a} {item}. {b} are sold and {c} are broken. How many are left?",
+            "{name} has {a} {item}. {b} are lost and {c} are given away. How many are left?",
+            "{name} had {a} {item} and sold {b}, then lost {c}. How many {item} remain?",
+            "Of {a} {item}, we sold {b} and used {c}. How many are left?",
             "Out of {a} {item}, {b} are sold and {c} are given away. How many remain?",
             "{name} had {a} {item}, sold {b} and gave away {c}. How many {item} remain?",
             "A shop has {a} {item}. It sells {b} today and {c} tomorrow. How many are left?",
@@ -298,6 +311,6 @@ def arithmetic(rng: random.Random, phrasings: Phrasings) -> Example:
 
 
 TEMPLATES: dict[str, Templates] = {
-    "arithmetic": {"expression": EXPRESSION} | templates_of(WORDED),
+    "arithmetic": {"expression": EXPRESSION, **templates_of(WORDED)},
 }
 FAMILIES: dict[str, Family] = {"arithmetic": arithmetic}

@@ -36,6 +36,10 @@ COUNTING = {
         (
             "What is {n}!?",
             "What is {n} factorial?",
+            "How much is {n} factorial?",
+            "Compute {n}!",
+            "What is the value of {n} factorial?",
+            "Tell me the factorial of {n}.",
             "Compute the factorial of {n}.",
             "Calculate {n}!",
             "What is the factorial of {n}?",
@@ -89,6 +93,8 @@ COUNTING = {
         _choose,
         (
             "How many permutations of {k} out of {n} are there?",
+            "How many ordered ways are there to pick {k} from {n} {item}?",
+            "Compute the number of permutations of {k} out of {n}.",
             "How many permutations of {n} things taken {k} at a time are there?",
             "What is P({n}, {k})?",
             "Calculate the number of permutations P({n}, {k}).",
@@ -108,6 +114,10 @@ COUNTING = {
         _ratio,
         (
             "What is {n}! / {k}!?",
+            "Work out {n}! / {k}!.",
+            "Compute {n} factorial divided by {k} factorial.",
+            "How much is {n} factorial over {k} factorial?",
+            "What do you get when you divide {n}! by {k}!?",
             "Compute {n}! divided by {k}!.",
             "What is {n} factorial divided by {k} factorial?",
             "Calculate {n}!/{k}!.",
@@ -123,6 +133,8 @@ COUNTING = {
         lambda rng: {"n": between(rng, 10, 400)},
         (
             "How many digits does {n}! have?",
+            "Count the digits of {n} factorial.",
+            "How many digits are in {n}!?",
             "How many digits does {n} factorial have?",
             "Count the digits of {n}!.",
             "What is the number of digits in {n} factorial?",
@@ -155,6 +167,9 @@ BASES: dict[str, tuple[str, ...]] = {
         "Convert {x} from decimal to {v}.",
         "What does {x} look like in {v}?",
         "Show me {x} in {v}.",
+        "Compute {x} in {v}.",
+        "I need {x} in {v}.",
+        "What are the {v} digits of {x}?",
         "Translate the number {x} into {v}.",
     ),
     "from": (
@@ -173,6 +188,9 @@ BASES: dict[str, tuple[str, ...]] = {
         "Translate {x} from {u} into decimal.",
         "The number {x} is {u}. What is it in decimal?",
         "Express the {u} number {x} in decimal.",
+        "What is {x} from {u} in decimal?",
+        "I have the {u} number {x}. What is it in decimal?",
+        "Compute the decimal value of {x} in {u}.",
         "Read {x} as {u} and give the decimal value.",
     ),
     "between": (
@@ -189,6 +207,9 @@ BASES: dict[str, tuple[str, ...]] = {
         "Give the {u} number {x} in {v}.",
         "What does the {u} number {x} look like in {v}?",
         "Show me the {u} number {x} in {v}.",
+        "I have the {u} number {x}. What is it in {v}?",
+        "Convert {x} in {u} to {v}.",
+        "What is {x} from {u} in {v}?",
         "Take {x} in {u} and write it in {v}.",
     ),
 }

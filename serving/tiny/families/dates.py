@@ -132,6 +132,9 @@ WEEKDAY: dict[str, tuple[str, ...]] = {
     ),
     "before": (
         "What day of the week was {n} days before {d}?",
+        "What weekday is {n} days before {d}?",
+        "Go back {n} days from {d}: which weekday is it?",
+        "What day of the week is {n} days before {d}?",
         "Which weekday was {n} days before {d}?",
         "What weekday was it {n} days before {d}?",
         "Subtract {n} days from {d}. What day of the week is it?",
@@ -156,6 +159,9 @@ WEEKDAY: dict[str, tuple[str, ...]] = {
     ),
     "weekend": (
         "Is {d} on a weekend?",
+        "Is {d} a Saturday or Sunday?",
+        "Does the date {d} fall on a weekend?",
+        "Is {d} at the weekend?",
         "Does {d} fall on a weekend?",
         "Is {d} a weekend day?",
         "Was {d} on a weekend?",
@@ -244,8 +250,10 @@ def _weekday(day: datetime.date) -> str:
 
 def _named_weekday(rng: random.Random, template: str) -> Example:
     start, n = rng.choice(WEEKDAYS.split()), rng.randint(2, rng.choice((60, 1000, 9999)))
-    names = ", ".join(f'"{name}"' for name in WEEKDAYS.split())
-    code = f'days = [{names}]\nfinal_answer(days[(days.index("{start}") + {n}) % 7])'
+    code = (
+        "import calendar\ndays = list(calendar.day_name)\n"
+        f'final_answer(days[(days.index("{start}") + {n}) % 7])'
+    )
     value = start
     for _ in range(n % 7):
         value = WEEKDAYS.split()[(WEEKDAYS.split().index(value) + 1) % 7]

@@ -104,6 +104,8 @@ PRIMES = {
         _maybe_prime,
         (
             "Is {n} prime?",
+            "Is {n} a prime?",
+            "Tell me whether {n} is a prime number.",
             "Is {n} a prime number?",
             "Is the number {n} prime?",
             "Check whether {n} is prime.",
@@ -122,6 +124,9 @@ PRIMES = {
         lambda rng: {"n": between(rng, 4, rng.choice((200, 3000)))},
         (
             "What is prime number {n}?",
+            "Find prime number {n}.",
+            "What is prime number {n}, counting from 2?",
+            "Compute prime no. {n}.",
             "What is prime number {n} in order?",
             "Find prime number {n} in the list of primes.",
             "Which prime is number {n}?",
@@ -172,6 +177,9 @@ PRIMES = {
         lambda rng: {"b": between(rng, 10, 300)},
         (
             "List the primes up to {b}.",
+            "List the prime numbers that are at most {b}.",
+            "Which numbers up to {b} are prime?",
+            "Show all primes up to {b}.",
             "List all prime numbers up to {b}.",
             "Which primes are there up to {b}?",
             "What are the prime numbers up to {b}?",
@@ -269,6 +277,9 @@ GCD_LCM = {
         (
             "What is the least common multiple of {a} and {b}?",
             "Find the least common multiple of {a} and {b}.",
+            "Find the lowest common multiple of {a} and {b}.",
+            "Give the LCM of {a} and {b}.",
+            "Find the smallest number that is divisible by {a} and {b}.",
             "What is the lcm of {a} and {b}?",
             "Compute the LCM of {a} and {b}.",
             "What is lcm({a}, {b})?",

@@ -109,6 +109,9 @@ STATISTICS = {
         lambda data: math.sqrt(_variance(data)),
         (
             "What is the standard deviation of {l}?",
+            "My scores are {l}. What is their standard deviation?",
+            "Find the standard deviation of the numbers {l}.",
+            "How large is the standard deviation of {l}?",
             "Find the standard deviation of {l}.",
             "Compute the standard deviation of {l}.",
             "Calculate the standard deviation of these numbers: {l}",
@@ -125,6 +128,8 @@ STATISTICS = {
         _variance,
         (
             "What is the variance of {l}?",
+            "Find the variance of the numbers {l}.",
+            "How large is the variance of {l}?",
             "Find the variance of {l}.",
             "Compute the variance of {l}.",
             "Calculate the variance of these numbers: {l}",
@@ -231,6 +236,10 @@ STATISTICS = {
         (
             "Sort {l}.",
             "Sort these numbers: {l}",
+            "Sort {l} from smallest to largest.",
+            "Order the numbers {l} from lowest to highest.",
+            "Sort {l} in ascending order.",
+            "Arrange these numbers in ascending order: {l}",
             "Sort the numbers {l} in ascending order.",
             "Put {l} in ascending order.",
             "Put these numbers in order, smallest first: {l}",
@@ -246,6 +255,9 @@ STATISTICS = {
         lambda data: [_plain(x) for x in sorted(data)][::-1],
         (
             "Sort {l} in descending order.",
+            "Sort {l} from largest to smallest.",
+            "Order the numbers {l} from highest to lowest.",
+            "Arrange these numbers in descending order: {l}",
             "Sort the numbers {l} in descending order.",
             "Put {l} in descending order.",
             "Put these numbers in order, largest first: {l}",

@@ -46,6 +46,9 @@ BIG = {
         (
             "What is {a} + {b}?",
             "Add {a} and {b}.",
+            "Compute the sum of {a} and {b}.",
+            "What do you get when you add {a} and {b}?",
+            "Work out {a} plus {b}.",
             "Compute {a} plus {b} exactly.",
             "What is the sum of {a} and {b}?",
             "Calculate {a} + {b} exactly.",
@@ -77,6 +80,8 @@ BIG = {
         (
             "What is {a} * {b}?",
             "Multiply {a} by {b}.",
+            "What do you get when you multiply {a} by {b}?",
+            "Work out {a} times {b}.",
             "Compute {a} times {b} exactly.",
             "What is the product of {a} and {b}?",
             "Calculate {a} × {b} exactly.",
@@ -110,6 +115,8 @@ BIG = {
             "What is the remainder when {a} is divided by {b}?",
             "Find the remainder of {a} divided by {b}.",
             "What is {a} mod {b}?",
+            "Compute the remainder of {a} divided by {b}.",
+            "What is left over when {a} is divided by {b}?",
             "Compute {a} modulo {b}.",
             "Divide {a} by {b}: what is the remainder?",
             "Calculate {a} mod {b}.",
@@ -140,6 +147,8 @@ BIG = {
         _big_power,
         (
             "How many digits does {a}^{n} have?",
+            "How many digits are there in {a} ** {n}?",
+            "Calculate how many digits {a}^{n} has.",
             "How many digits does {a} to the power of {n} have?",
             "Count the digits of {a}^{n}.",
             "What is the number of digits in {a} ** {n}?",
@@ -170,6 +179,8 @@ BIG = {
         _modular,
         (
             "What is {a}^{n} mod {m}?",
+            "What is {a} to the power of {n} mod {m}?",
+            "Find {a}^{n} modulo {m}.",
             "Compute {a} to the power of {n} modulo {m}.",
             "What is the remainder when {a}^{n} is divided by {m}?",
             "Find the remainder of {a}^{n} divided by {m}.",
@@ -263,6 +274,8 @@ POWERS = {
         lambda rng: {"a": _base(rng, 1, 2), "n": between(rng, 2, 9)},
         (
             "What is {a} to the power of {n}?",
+            "How much is {a}^{n}?",
+            "Compute {a} to the power of {n}.",
             "Raise {a} to the power of {n}.",
             "Compute {a}^{n}.",
             "Calculate {a} ** {n}.",
@@ -301,6 +314,7 @@ POWERS = {
         _cube_of,
         (
             "What is the cube root of {a}?",
+            "Give me the cube root of {a}.",
             "Find the cube root of {a}.",
             "Compute the cube root of {a}.",
             "Calculate the cube root of {a}.",
@@ -335,6 +349,8 @@ POWERS = {
         lambda rng: _root_of(rng) | {"b": between(rng, 2, 99)},
         (
             "What is the square root of {a} plus {b} squared?",
+            "Find √{a} plus the square of {b}.",
+            "What is sqrt({a}) plus {b} squared?",
             "Add the square root of {a} and the square of {b}.",
             "Compute √{a} + {b}².",
             "Calculate sqrt({a}) + {b}^2.",

@@ -86,6 +86,9 @@ KINDS = {
         _share_square,
         (
             "What is {p}% of {a}, plus {b} squared?",
+            "Give me {p}% of {a}, plus {b} squared.",
+            "How much do I get for {p}% of {a} plus {b}²?",
+            "Calculate {p} percent of {a} and add the square of {b}.",
             "How much is {p}% of {a} plus {b} squared?",
             "Calculate {p}% of {a} plus {b}^2.",
             "Compute {p} percent of {a} and add {b} squared.",
@@ -136,6 +139,9 @@ KINDS = {
         (
             "How much is a {p}% tip on a bill of ${a}?",
             "What is a {p}% tip on ${a}?",
+            "How much is the tip on ${a} at {p}%?",
+            "How much is the {p}% tax on ${a}?",
+            "What commission is {p}% on a sale of ${a}?",
             "Calculate a tip of {p}% on a ${a} bill.",
             "My bill is ${a} and I want to tip {p}%. How much is the tip?",
             "The bill is ${a}. How much tip is {p} percent?",
@@ -192,6 +198,9 @@ KINDS = {
         _two,
         (
             "What percent of {b} is {a}?",
+            "Calculate what percent of {b} {a} is.",
+            "Compute {a} out of {b} in percent.",
+            "{a} out of {b} people said yes. What percentage is that?",
             "What percentage of {b} is {a}?",
             "{a} is what percent of {b}?",
             "What percent is {a} of {b}?",
@@ -229,6 +238,9 @@ KINDS = {
         _share,
         (
             "{a} is {p}% of what number?",
+            "Find the whole if {p}% of it is {a}.",
+            "What number has {a} as its {p}%?",
+            "I know that {a} is {p}% of a number. What is the number?",
             "{a} is {p} percent of what number?",
             "{p}% of what number is {a}?",
             "{p} percent of which number is {a}?",
@@ -247,6 +259,9 @@ KINDS = {
         (
             "What is ${a} worth after {n} years at {p}% compound interest?",
             "I invest ${a} at {p}% per year. How much is it after {n} years?",
+            "I save ${a} at {p}% compound interest. What is it worth after {n} years?",
+            "Find the value of ${a} after {n} years at {p}% per year, compounded yearly.",
+            "A population of {a} grows by {p}% each year. How large is it after {n} years?",
             "${a} grows at {p}% a year, compounded yearly. How much is it after {n} years?",
             "Compute the compound interest total for ${a} at {p}% over {n} years.",
             "How much will ${a} be after {n} years with {p} percent interest per year?",

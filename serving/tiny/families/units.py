@@ -135,6 +135,12 @@ _TEMPERATURE_CODE = {
 
 UNIT_TEMPLATES = (
     "Convert {x} {u} to {v}.",
+    "Change the unit of {x} {u} to {v}.",
+    "What would {x} {u} be in {v}?",
+    "Could I have {x} {u} in {v}?",
+    "How many {v} do I get from {x} {u}?",
+    "How many {v} make {x} {u}?",
+    "Calculate the number of {v} in {x} {u}.",
     "Convert {x} {u} into {v}.",
     "How many {v} are {x} {u}?",
     "How many {v} are in {x} {u}?",
