@@ -39,18 +39,20 @@ def rounded(expression: str) -> str:
     return f"final_answer(round({expression}, 6))"
 
 
-def expect(value: Any) -> Expect:
-    """What the answer must be: a number (with room for float error), a text or a list."""
+def expect(value: Any, by_floats: bool) -> Expect:
+    """What the answer must be: a number, a text or a list.
+
+    `by_floats`: the program may compute in floats, so that the last places may differ.
+    """
     if isinstance(value, str):
         return Expect("text", value)
     if isinstance(value, list):
         return Expect("list", value)
-    if isinstance(value, int):
-        return Expect("number", value)
     if isinstance(value, Fraction) and value.denominator == 1:
-        return Expect("number", value.numerator)
-    number = round(float(value), 6)
-    return Expect("number", number, max(2e-6, abs(number) * 1e-9))
+        value = value.numerator
+    if not isinstance(value, int):
+        value = round(float(value), 6)
+    return Expect("number", value, max(2e-6, abs(value) * 1e-12) if by_floats else 1e-6)
 
 
 def finish(
@@ -58,7 +60,7 @@ def finish(
 ) -> Example:
     """The example of a template, what is shown in its slots, and the one step that solves it."""
     task = vary(rng, template.format(**slots))
-    return Example(family, template, task, expect(value), [step])
+    return Example(family, template, task, expect(value, "round(" in step.code), [step])
 
 
 def kinds_family(name: str, kinds: Mapping[str, Kind], separators: float = 0.0) -> Family:
