@@ -1,0 +1,122 @@
+"""`python -m serving`: start an engine in the foreground, list engines, see and stop them."""
+
+import dataclasses
+import threading
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from errors import EngineError, HearthError
+from serving.engines import ENGINES, Endpoint, answers_health
+from serving.state import all_records, end, write_record
+from serving.supervisor import Supervisor
+from settings import Settings, load_settings
+
+app = typer.Typer(
+    help="Where inference comes from: engines on this machine or elsewhere.",
+    no_args_is_help=True,
+    add_completion=False,
+)
+out = Console(highlight=False)
+err = Console(stderr=True, highlight=False)
+
+Model = Annotated[str | None, typer.Option(help=str(Settings.model_fields["model"].description))]
+Name = Annotated[str | None, typer.Option(help=str(Settings.model_fields["engine"].description))]
+Port = Annotated[
+    int | None, typer.Option(help=str(Settings.model_fields["engine_port"].description))
+]
+
+
+@app.command()
+def start(model: Model = None, engine: Name = None, port: Port = None) -> None:
+    """Start the engine, print its address and key, and keep it until Ctrl-C."""
+    supervisor = Supervisor(
+        load_settings(model=model, engine=engine, engine_port=port),
+        on_progress=lambda line: err.print(line, style="dim", markup=False),
+    )
+    try:
+        endpoint = supervisor.start()
+        out.print(f"address  {endpoint.base_url}", soft_wrap=True)
+        out.print(f"model    {endpoint.model_id}", markup=False, soft_wrap=True)
+        if endpoint.pid is None:
+            return
+        out.print(f"key      {endpoint.api_key}", markup=False, soft_wrap=True)
+        err.print("Ctrl-C stops it.", style="dim")
+        waiter = threading.Event()
+        while not waiter.wait(1.0):
+            supervisor.check()
+    except KeyboardInterrupt:
+        err.print("stopping", style="dim")
+    finally:
+        supervisor.stop()
+
+
+@app.command()
+def status() -> None:
+    """List the engines that run on this machine for this data folder."""
+    records = all_records(load_settings().data_dir / "engines")
+    if not records:
+        out.print("No engine is running.")
+        return
+    table = Table("engine", "model", "address", "process", "owner", "state", box=None)
+    for _, record in records:
+        endpoint = Endpoint(
+            record.base_url, record.api_key, record.model_id, record.engine, record.process.pid
+        )
+        if not record.process.alive:
+            state = "gone"
+        else:
+            state = "answers" if answers_health(endpoint) else "not ready"
+        owner = str(record.owner.pid) if record.owner.alive else "gone"
+        cells = (record.engine, record.model_id, record.base_url, str(record.process.pid))
+        table.add_row(*(escape(cell) for cell in (*cells, owner, state)))
+    out.print(table)
+
+
+@app.command()
+def stop() -> None:
+    """Stop every engine of this data folder, and keep its app from starting it again."""
+    stopped = 0
+    for path, record in all_records(load_settings().data_dir / "engines"):
+        if not record.process.alive:
+            path.unlink(missing_ok=True)
+            continue
+        write_record(path, dataclasses.replace(record, stopped=True))
+        if not end(record):
+            raise EngineError(
+                f"Process {record.process.pid} ({record.engine}) does not end.",
+                fix=f"End it yourself: kill -9 {record.process.pid}",
+            )
+        stopped += 1
+        out.print(f"stopped {record.engine} with {record.model_id}", markup=False)
+    if not stopped:
+        out.print("No engine is running.")
+
+
+@app.command()
+def engines() -> None:
+    """List the engines there are."""
+    table = Table("engine", "what it is", box=None)
+    for row in ENGINES.values():
+        table.add_row(row.name, escape(row.about))
+    out.print(table)
+
+
+def main() -> None:
+    """Run the command line; an error is one message on stderr and exit code 1."""
+    try:
+        app()
+    except HearthError as error:
+        err.print(str(error), style="red", markup=False, soft_wrap=True)
+        log = getattr(error, "log", "")
+        if log:
+            err.print("\nThe end of its log:", style="dim")
+            err.print(log, style="dim", markup=False, soft_wrap=True)
+        raise SystemExit(1) from None
+
+
+if __name__ == "__main__":
+    main()

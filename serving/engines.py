@@ -1,0 +1,319 @@
+"""The table of engines: each way to get a model's replies is one row.
+
+A row with `plan` and `command` is a server that the supervisor runs in a process; a row with
+`connect` is a server that runs already. Both speak the OpenAI protocol, so one client serves
+all. To add an engine, add a row here; nothing else asks for an engine's name.
+"""
+
+import difflib
+import importlib.util
+import os
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import httpx
+
+from errors import EngineError, SettingsError
+from serving.hardware import Accelerator, cpu_cores, find_accelerator
+from serving.model_source import ModelSource, resolve_model
+from settings import BUNDLED_MODEL, Settings
+
+Say = Callable[[str], None]
+_FLOAT32_BELOW_BYTES = 1 << 30
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """A server that answers. `base_url` ends in /v1; `model_id` is the name for requests;
+    `pid` is the engine's process, None when it isn't ours.
+
+    `notice` is a sentence for the user when something was chosen for them, or empty.
+    """
+
+    base_url: str
+    api_key: str
+    model_id: str
+    engine: str
+    pid: int | None
+    notice: str = ""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How an engine is going to run a model. Two apps with equal `options` can share it."""
+
+    source: ModelSource
+    accelerator: Accelerator
+    options: Mapping[str, str]
+    notes: tuple[str, ...] = ()
+
+    @property
+    def title(self) -> str:
+        """Such as `models/tiny on CPU`."""
+        bits = " in 4 bits" if self.options.get("quantize") == "nf4" else ""
+        return f"{self.source.shown}{bits} on {self.accelerator.name}"
+
+
+@dataclass(frozen=True)
+class Command:
+    """A process to start: arguments, the whole environment, working folder."""
+
+    argv: list[str]
+    env: dict[str, str]
+    cwd: Path
+
+
+@dataclass(frozen=True)
+class Engine:
+    """One row. `phases` are (text in the log, what it means) in the order they appear."""
+
+    name: str
+    about: str
+    takes_key: bool
+    plan: Callable[[Settings], Plan] | None = None
+    command: Callable[[Plan, int, str], Command] | None = None
+    ready: Callable[[Endpoint], bool] | None = None
+    connect: Callable[[Settings, Say], Endpoint] | None = None
+    phases: tuple[tuple[str, str], ...] = field(default=())
+
+
+def engine_row(name: str, engines: Mapping[str, Engine] | None = None) -> Engine:
+    """The row called `name`. Raises SettingsError that lists the valid names."""
+    table = ENGINES if engines is None else engines
+    if name in table:
+        return table[name]
+    close = difflib.get_close_matches(name, table, n=1)
+    hint = f" Did you mean {close[0]}?" if close else ""
+    raise SettingsError(
+        f"There is no engine {name!r}.{hint}", fix=f"Set engine to one of: {', '.join(table)}."
+    )
+
+
+# transformers serve ---------------------------------------------------------------------
+
+
+def plan_transformers(settings: Settings) -> Plan:
+    """Check the model and settle device, data type and quantisation. Starts nothing."""
+    source = resolve_model(settings.model)
+    accelerator = find_accelerator()
+    quantize, notes = _quantization(settings, source, accelerator)
+    options = {
+        "model": str(source.folder if not source.from_hub else source.model_id),
+        "files": source.fingerprint,
+        "device": accelerator.kind,
+        "dtype": _data_type(source, accelerator),
+        "quantize": quantize,
+        "port": str(settings.engine_port),
+    }
+    notes = [f"on {accelerator.name}: {accelerator.reason}", *notes]
+    return Plan(source, accelerator, options, tuple(notes))
+
+
+def _quantization(
+    settings: Settings, source: ModelSource, accelerator: Accelerator
+) -> tuple[str, list[str]]:
+    if settings.quantize == "none":
+        return "none", []
+    if settings.quantize == "nf4":
+        if accelerator.kind != "cuda":
+            raise SettingsError(
+                f"Setting quantize: nf4 needs an NVIDIA GPU, and there is none here "
+                f"({accelerator.reason}).",
+                fix="Set quantize to auto or none.",
+            )
+        if source.quantized:
+            raise SettingsError(
+                f"Setting quantize: {source.shown} is quantised already.",
+                fix="Set quantize to auto or none.",
+            )
+        return "nf4", []
+    if accelerator.kind != "cuda" or source.bundled or source.quantized:
+        return "none", []
+    if importlib.util.find_spec("bitsandbytes") is None:
+        return "none", ["not in 4 bits: bitsandbytes is not installed"]
+    return "nf4", ["4-bit weights (NF4), as the setting quantize is auto"]
+
+
+def _data_type(source: ModelSource, accelerator: Accelerator) -> str:
+    """`auto` is the weights' own type.
+
+    Small models on a CPU compute in float32: half types are emulated there and slower.
+    Cards before Ampere (8.0) have no bfloat16, which is what most checkpoints hold.
+    """
+    if accelerator.kind == "cpu":
+        small = 0 < source.weight_bytes < _FLOAT32_BELOW_BYTES and not source.quantized
+        return "float32" if small else "auto"
+    if accelerator.kind == "cuda" and accelerator.capability is not None:
+        return "auto" if accelerator.capability >= 8.0 else "float16"
+    return "auto"
+
+
+def transformers_command(plan: Plan, port: int, key: str) -> Command:
+    """`transformers serve` for `plan`, through `transformers_server.py`, which says why.
+
+    - The model is named on the command line: loaded before the port opens, never unloaded,
+      and the only one the server answers for; requests must name it exactly.
+    - A folder goes by its bare name from its parent: what comes after an @ in a path would be
+      read as a revision, and clients need not see the machine's paths.
+    - No continuous batching: it applies the first request's temperature to all others.
+    """
+    source = plan.source
+    local = source.folder is not None
+    argv = [
+        sys.executable,
+        "-P",  # the working folder must not shadow a package
+        str(Path(__file__).with_name("transformers_server.py")),
+        source.model_id,
+        *("--host", "127.0.0.1", "--port", str(port)),
+        *("--device", "auto" if plan.options["device"] != "cpu" else "cpu"),
+        *("--dtype", plan.options["dtype"]),
+        *("--model-timeout", "-1"),
+    ]
+    if plan.options["quantize"] == "nf4":
+        argv += ["--quantization", "bnb-4bit"]
+    env = engine_environment(offline=local, key=key)
+    folder = source.folder.parent if source.folder and not source.from_hub else Path("/")
+    return Command(argv, env, folder)
+
+
+def engine_environment(*, offline: bool, key: str) -> dict[str, str]:
+    """The user's environment without Hearth's own settings, and with what engines need."""
+    env = {k: v for k, v in os.environ.items() if not k.upper().startswith("HEARTH_")}
+    env |= {
+        "ENGINE_API_KEY": key,  # the environment, since everyone can read a command line
+        "PYTHONUNBUFFERED": "1",
+        "TOKENIZERS_PARALLELISM": "false",
+        "HF_HUB_DISABLE_TELEMETRY": "1",
+        "HF_HUB_DISABLE_UPDATE_CHECK": "1",
+        "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+        "DO_NOT_TRACK": "1",
+    }
+    if offline:
+        env |= {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1"}
+    env.setdefault("OMP_NUM_THREADS", str(cpu_cores()))
+    return env
+
+
+def local_client(endpoint: Endpoint, timeout: float = 5.0) -> httpx.Client:
+    """A client for an engine on loopback; the user's proxy settings must not touch it."""
+    headers = {"authorization": f"Bearer {endpoint.api_key}"} if endpoint.api_key else {}
+    return httpx.Client(trust_env=False, timeout=timeout, headers=headers)
+
+
+def answers_health(endpoint: Endpoint) -> bool:
+    """Whether the server is up, takes our key and serves our model: ours, and no other."""
+    try:
+        with local_client(endpoint) as client:
+            if client.get(endpoint.base_url.removesuffix("/v1") + "/health").status_code != 200:
+                return False
+            listed = client.get(f"{endpoint.base_url}/models")
+            return listed.status_code == 200 and endpoint.model_id in _model_ids(listed)
+    except (httpx.HTTPError, ValueError):
+        return False
+
+
+# a server that runs already ---------------------------------------------------------------
+
+
+def connect_endpoint(settings: Settings, say: Say) -> Endpoint:
+    """Check that `endpoint_url` is an OpenAI-compatible server that has the model.
+
+    Raises EngineError when it can't be reached, is no such server, refuses the key or doesn't
+    have the model.
+    """
+    key = settings.endpoint_key.get_secret_value()
+    base, ids = _list_models(settings.endpoint_url, key)
+    if not ids:
+        raise EngineError(
+            f"The server at {base} lists no models.", fix="Load a model there, then try again."
+        )
+    notice = ""
+    if settings.model == BUNDLED_MODEL and BUNDLED_MODEL not in ids:
+        model = ids[0]
+        others = f" (the first of {len(ids)})" if len(ids) > 1 else ""
+        notice = f"No model is named, so it is the server's {model}{others}."
+        say(notice)
+    elif settings.model in ids:
+        model = settings.model
+    else:
+        close = difflib.get_close_matches(settings.model, ids, n=1)
+        hint = f"Did you mean {close[0]}? " if close else ""
+        more = f" and {len(ids) - 8} more" if len(ids) > 8 else ""
+        raise EngineError(
+            f"The server at {base} has no model {settings.model}.",
+            fix=f"{hint}Set model to one of: {', '.join(ids[:8])}{more}.",
+        )
+    say(f"{model} answers at {base}")
+    return Endpoint(base, key, model, "endpoint", None, notice)
+
+
+def _list_models(url: str, key: str) -> tuple[str, list[str]]:
+    """The address that works (the user may have left out /v1) and its models."""
+    bases = [url] if url.endswith("/v1") else [url, f"{url}/v1"]
+    headers = {"authorization": f"Bearer {key}"} if key else {}
+    host = httpx.URL(url).host
+    outside = host not in ("127.0.0.1", "localhost", "::1")
+    seen = ""
+    with httpx.Client(trust_env=outside, timeout=15, headers=headers) as client:
+        for base in bases:
+            try:
+                reply = client.get(f"{base}/models", follow_redirects=True)
+            except (httpx.HTTPError, httpx.InvalidURL) as error:
+                raise EngineError(
+                    f"Nothing answers at {url} ({_reason(error)}).",
+                    fix="Check endpoint_url, and that the server runs and can be reached.",
+                ) from None
+            if reply.status_code in (401, 403):
+                problem = "refuses the key" if key else "asks for a key"
+                raise EngineError(
+                    f"The server at {url} {problem} ({reply.status_code}).",
+                    fix="Set endpoint_key to a key that it accepts.",
+                )
+            seen = f"{base}/models gave {reply.status_code}"
+            try:
+                if reply.status_code == 200:
+                    return base, _model_ids(reply)
+            except ValueError:
+                continue
+    raise EngineError(
+        f"What answers at {url} is no OpenAI-compatible server ({seen}).",
+        fix="Set endpoint_url to the address that ends in /v1.",
+    )
+
+
+def _model_ids(reply: httpx.Response) -> list[str]:
+    try:
+        return [str(entry["id"]) for entry in reply.json()["data"]]
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"not a list of models: {error}") from None
+
+
+def _reason(error: Exception) -> str:
+    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+
+
+ENGINES: dict[str, Engine] = {
+    "transformers": Engine(
+        name="transformers",
+        about="A local server (transformers serve) that Hearth starts: the bundled model, a "
+        "folder, or a Hugging Face model; 4-bit on NVIDIA GPUs; one request at a time.",
+        takes_key=True,
+        plan=plan_transformers,
+        command=transformers_command,
+        ready=answers_health,
+        phases=(
+            ("", "starting Python and torch"),
+            ("Loading ", "loading weights"),
+            ("Started server process", "opening its port"),
+        ),
+    ),
+    "endpoint": Engine(
+        name="endpoint",
+        about="A server that runs already: any OpenAI-compatible address (vLLM, llama.cpp, a "
+        "provider), set with endpoint_url and endpoint_key.",
+        takes_key=True,
+        connect=connect_endpoint,
+    ),
+}

@@ -1,0 +1,324 @@
+"""Where a model's files are, and whether they are a model, before anything is started.
+
+`resolve_model("tiny" | folder | hub id)` looks on the disk, asks the hub only for what the
+disk hasn't got, and says in one sentence what is wrong and what to do. It downloads nothing.
+"""
+
+import difflib
+import hashlib
+import json
+import re
+import shutil
+import struct
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from errors import EngineError, InputError
+from settings import BUNDLED_MODEL, ROOT
+
+BUNDLED_FOLDER = ROOT / "models" / "tiny"
+_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?(@[\w./-]+)?")
+_OTHER_FORMATS = {".gguf": "GGUF", ".onnx": "ONNX", ".mlx": "MLX"}
+
+
+@dataclass(frozen=True)
+class ModelSource:
+    """A model that can be loaded. `model_id` is its name in requests: a folder's own name or
+    the hub id; `shown` is for messages.
+
+    `folder` is None while a hub model isn't whole on this machine; then `download_bytes` is
+    what the engine will download (0: unknown). `fingerprint` changes when the files do.
+    """
+
+    model_id: str
+    shown: str
+    folder: Path | None
+    from_hub: bool
+    bundled: bool = False
+    weight_bytes: int = 0
+    download_bytes: int = 0
+    quantized: bool = False
+    fingerprint: str = ""
+
+
+def resolve_model(name: str) -> ModelSource:
+    """The model that the setting `model` names.
+
+    Raises InputError for a name or folder that is no model, and EngineError for a hub model
+    that doesn't exist, may not be read, can't be reached or doesn't fit on the disk.
+    """
+    if name == BUNDLED_MODEL:
+        return _from_folder(BUNDLED_FOLDER, shown="models/tiny", bundled=True)
+    path = Path(name).expanduser()
+    for candidate in (path, ROOT / path):
+        if candidate.is_dir():
+            return _from_folder(candidate.resolve(), shown=name)
+        if candidate.is_file():
+            raise _no_model(name, "it is a file, not a folder with a model in it")
+    if name.startswith(("/", ".", "~")) or not _HUB_ID.fullmatch(name):
+        raise InputError(
+            f"There is no model folder {name}.",
+            fix="Set model to `tiny`, to an existing folder, or to a Hugging Face id such as "
+            f"deepseek-ai/DeepSeek-R1-Distill-Qwen-7B.{_near_folder(path)}",
+        )
+    return _from_hub(name)
+
+
+def _near_folder(path: Path) -> str:
+    try:
+        names = [p.name for p in path.parent.iterdir() if p.is_dir()]
+    except OSError:
+        return ""
+    close = difflib.get_close_matches(path.name, names, n=1)
+    return f" Did you mean {path.parent / close[0]}?" if close else ""
+
+
+def _no_model(shown: str, why: str) -> InputError:
+    return InputError(
+        f"{shown} is no model that can be loaded: {why}.",
+        fix="Set model to `tiny`, to a folder with config.json, weights (.safetensors) and a "
+        "tokenizer, or to a Hugging Face model id.",
+    )
+
+
+def _from_folder(folder: Path, *, shown: str, bundled: bool = False) -> ModelSource:
+    if "@" in folder.name:  # the server reads what follows an @ as a revision
+        raise _no_model(shown, "the folder's name has an @ in it; rename it")
+    try:
+        config = check_folder(folder, shown)
+    except InputError as error:
+        if not bundled:
+            raise
+        raise InputError(
+            f"The bundled model in {shown} is not whole: {error.message}",
+            fix="Get the folder again from the repository, or build it with `make tiny`.",
+        ) from None
+    return _whole(folder, config, model_id=folder.name, shown=shown, bundled=bundled)
+
+
+def _whole(folder: Path, config: dict[str, Any], **given: Any) -> ModelSource:
+    files = sorted(p for p in folder.iterdir() if p.suffix in (".safetensors", ".bin", ".json"))
+    stats = [(p.name, p.stat()) for p in files]
+    marks = [(name, s.st_size, s.st_mtime_ns) for name, s in stats]
+    return ModelSource(
+        folder=folder,
+        from_hub=given.pop("from_hub", False),
+        weight_bytes=sum(s.st_size for name, s in stats if not name.endswith(".json")),
+        quantized="quantization_config" in config,
+        fingerprint=hashlib.sha256(repr(marks).encode()).hexdigest()[:12],
+        **given,
+    )
+
+
+def check_folder(folder: Path, shown: str) -> dict[str, Any]:
+    """The folder's config.json, once config, weights and tokenizer are seen to be whole.
+
+    Raises InputError, in one sentence, for whatever keeps it from being loaded as a chat model.
+    """
+    try:
+        names = {p.name for p in folder.iterdir()}
+        config = _config(folder, names, shown)
+        _check_weights(folder, names, shown)
+        _check_tokenizer(folder, names, shown)
+    except OSError as error:
+        name = Path(error.filename).name if error.filename else shown
+        raise _no_model(shown, f"{name} can't be read ({error.strerror})") from None
+    return config
+
+
+def _config(folder: Path, names: set[str], shown: str) -> dict[str, Any]:
+    if "config.json" not in names:
+        if "adapter_config.json" in names:
+            raise _no_model(shown, "it is an adapter (LoRA); merge it into its base model first")
+        for suffix, format_name in _OTHER_FORMATS.items():
+            if any(name.endswith(suffix) for name in names):
+                raise _no_model(shown, f"it holds {format_name} files, which need another engine")
+        raise _no_model(shown, "there is no config.json in it" if names else "it is empty")
+    config = _json(folder / "config.json", shown)
+    architectures = config.get("architectures") or []
+    if not architectures:
+        raise _no_model(shown, "its config.json names no architecture")
+    if not str(architectures[0]).endswith(("ForCausalLM", "ForConditionalGeneration")):
+        raise _no_model(shown, f"{architectures[0]} does not generate text")
+    return config
+
+
+def _json(path: Path, shown: str) -> dict[str, Any]:
+    try:
+        data = json.loads(path.read_bytes())
+    except ValueError as error:
+        raise _no_model(shown, f"{path.name} is not JSON ({error})") from None
+    if not isinstance(data, dict):
+        raise _no_model(shown, f"{path.name} is not a JSON object")
+    return data
+
+
+def _check_weights(folder: Path, names: set[str], shown: str) -> None:
+    for kind in ("model.safetensors", "pytorch_model.bin"):
+        if f"{kind}.index.json" in names:
+            index = _json(folder / f"{kind}.index.json", shown).get("weight_map", {})
+            parts = sorted(set(index.values()))
+            missing = [part for part in parts if part not in names]
+            if missing:
+                why = f"{len(missing)} of its {len(parts)} weight files are missing ({missing[0]})"
+                raise _no_model(shown, why)
+        elif kind in names:
+            parts = [kind]
+        else:
+            continue
+        for part in parts:
+            _check_weight_file(folder / part, shown)
+        return
+    raise _no_model(shown, "there are no weights (model.safetensors) in it")
+
+
+def _check_weight_file(path: Path, shown: str) -> None:
+    with path.open("rb") as file:
+        start = file.read(8)
+        if start == b"version ":
+            why = f"{path.name} is a Git LFS pointer, not the weights (run `git lfs pull`)"
+            raise _no_model(shown, why)
+        if path.suffix != ".safetensors":
+            return
+        size = path.stat().st_size
+        length = struct.unpack("<Q", start)[0] if len(start) == 8 else size
+        if length > min(size, 100_000_000):
+            raise _no_model(shown, f"{path.name} is damaged (its header is not safetensors)")
+        try:
+            header = json.loads(file.read(length))
+            ends = [t["data_offsets"][1] for k, t in header.items() if k != "__metadata__"]
+        except (ValueError, KeyError, TypeError, AttributeError, IndexError):
+            raise _no_model(shown, f"{path.name} is damaged (its header is garbled)") from None
+    if size < 8 + length + max(ends, default=0):
+        raise _no_model(shown, f"{path.name} is cut short; copy or download it again")
+
+
+def _check_tokenizer(folder: Path, names: set[str], shown: str) -> None:
+    if not names & {"tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt"}:
+        raise _no_model(shown, "there is no tokenizer (tokenizer.json) in it")
+    templates = {"chat_template.jinja", "chat_template.json", "additional_chat_templates"}
+    if names & templates:
+        return
+    if "tokenizer_config.json" in names:
+        text = _json(folder / "tokenizer_config.json", shown).get("chat_template")
+        if text:
+            return
+    raise _no_model(shown, "it has no chat template, so it is not a chat model")
+
+
+def _from_hub(model_id: str) -> ModelSource:
+    from huggingface_hub import try_to_load_from_cache
+    from huggingface_hub.errors import HFValidationError
+
+    repo, _, revision = model_id.partition("@")
+    try:
+        cached = try_to_load_from_cache(repo, "config.json", revision=revision or None)
+    except HFValidationError as error:
+        raise InputError(f"{model_id} is no Hugging Face model id: {error}") from None
+    if isinstance(cached, str):
+        snapshot = Path(cached).parent
+        try:
+            config = check_folder(snapshot, model_id)
+        except InputError as error:
+            why = error
+        else:
+            return _whole(snapshot, config, model_id=model_id, shown=model_id, from_hub=True)
+    else:
+        why = None
+    return _to_download(model_id, repo, revision or None, why)
+
+
+def _to_download(model_id: str, repo: str, revision: str | None, why: Any) -> ModelSource:
+    """What the engine would download; raises EngineError when it can't or mustn't."""
+    from huggingface_hub import HfApi
+    from huggingface_hub import errors as hub
+
+    try:
+        info = HfApi().model_info(repo, revision=revision, files_metadata=True, timeout=15)
+    except hub.GatedRepoError:
+        raise _gated(repo) from None
+    except (hub.RepositoryNotFoundError, hub.RevisionNotFoundError):
+        raise EngineError(
+            f"Hugging Face has no model {model_id}, or it is private.",
+            fix="Check the id for typing errors; for a private model, log in with `hf auth login`.",
+        ) from None
+    except (hub.HTTPError, OSError) as error:
+        reason = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
+        part = "is not whole" if why else "is not"
+        raise EngineError(
+            f"The model {model_id} {part} on this machine, and Hugging Face can't be asked "
+            f"for it ({reason}).",
+            fix="Connect to the network, set model to a folder that holds it, or use the bundled "
+            "model: set model to `tiny`.",
+        ) from None
+    if getattr(info, "gated", False) and not _may_read(repo, revision):
+        raise _gated(repo)
+    sizes = {f.rfilename: f.size or 0 for f in info.siblings or []}
+    chosen = [n for n in sizes if n.endswith(".safetensors")] or [
+        n for n in sizes if n.endswith(".bin")
+    ]
+    if "config.json" not in sizes or not chosen:
+        raise _no_model(model_id, "its repository has no config.json with weights beside it")
+    wanted = sum(sizes[n] for n in chosen if "/" not in n)
+    _check_space(model_id, wanted)
+    return ModelSource(
+        model_id=model_id,
+        shown=model_id,
+        folder=None,
+        from_hub=True,
+        weight_bytes=wanted,
+        download_bytes=wanted,
+    )
+
+
+def _gated(repo: str) -> EngineError:
+    return EngineError(
+        f"The model {repo} is gated: its owner asks you to accept the licence first.",
+        fix=f"Accept it at https://huggingface.co/{repo} and log in with `hf auth login`.",
+    )
+
+
+def _may_read(repo: str, revision: str | None) -> bool:
+    from huggingface_hub import HfApi
+    from huggingface_hub import errors as hub
+
+    try:
+        HfApi().auth_check(repo)
+    except (hub.GatedRepoError, hub.RepositoryNotFoundError):
+        return False
+    except (hub.HTTPError, OSError):
+        return True  # not answered: let the engine try
+    return True
+
+
+def _check_space(model_id: str, wanted: int) -> None:
+    cache = hub_cache()
+    there = next(p for p in (cache, *cache.parents) if p.exists())
+    free = shutil.disk_usage(there).free
+    if wanted > free:
+        raise EngineError(
+            f"{model_id} needs {wanted / 1e9:.1f} GB, but only {free / 1e9:.1f} GB are free in "
+            f"{there}.",
+            fix="Make room, choose a smaller model, or set HF_HOME to a larger disk.",
+        )
+
+
+def hub_cache() -> Path:
+    """The folder where Hugging Face keeps downloaded models."""
+    from huggingface_hub import constants
+
+    return Path(constants.HF_HUB_CACHE)
+
+
+def downloaded_bytes(model_id: str) -> int:
+    """Bytes of the model in the hub's cache by now, unfinished files included."""
+    repo = model_id.partition("@")[0]
+    folder = hub_cache() / ("models--" + repo.replace("/", "--")) / "blobs"
+    total = 0
+    for path in folder.glob("*"):
+        try:
+            total += path.stat().st_blocks * 512  # unfinished files may be sparse
+        except OSError:
+            continue  # renamed meanwhile
+    return total

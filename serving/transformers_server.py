@@ -1,0 +1,108 @@
+"""`transformers serve`, run as a process of its own, with three things put right.
+
+The command line and everything it does are transformers' own. On the application that it
+builds, before it listens:
+
+1. A key is asked for on every path but /health, when ENGINE_API_KEY is set. Without one,
+   any local user, and any web page in a local browser, could use or unload the model.
+2. Models whose prompt isn't in the format that transformers guesses from the architecture
+   get their text streamed as it is. It takes every `qwen2` for ChatML; for R1's distills,
+   which aren't, it would send the whole prompt back as if the model had written it.
+3. /v1/models lists the one model that this server answers for. It would otherwise scan the
+   hub's cache, list what it then refuses, and fail where there is no cache yet.
+
+Seen in transformers 5.23: `cli/serve.py`, `cli/serving/utils.py` (get_response_template).
+"""
+
+import hmac
+import os
+from typing import Any
+
+KEY_VARIABLE = "ENGINE_API_KEY"
+
+
+class RequireKey:
+    """ASGI middleware: 401 unless the request carries `Authorization: Bearer <key>`."""
+
+    def __init__(self, app: Any, key: str) -> None:
+        self.app = app
+        self._expected = f"Bearer {key}".encode()
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] != "http" or scope["path"] == "/health" or self._allows(scope):
+            await self.app(scope, receive, send)
+            return
+        body = b'{"error": {"message": "The engine\'s key is missing or wrong.", "code": 401}}'
+        headers = [(b"content-type", b"application/json"), (b"www-authenticate", b"Bearer")]
+        await send({"type": "http.response.start", "status": 401, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
+
+    def _allows(self, scope: Any) -> bool:
+        given = dict(scope["headers"]).get(b"authorization", b"")
+        return hmac.compare_digest(given, self._expected)
+
+
+def amend(app: Any, model_manager: Any, key: str) -> None:
+    """Put the three things right on an application that transformers has built."""
+    if key:
+        app.add_middleware(RequireKey, key=key)
+    if model_manager.force_model is not None:
+        entry = {"id": model_manager.force_model, "object": "model", "owned_by": "local"}
+        model_manager.get_gen_models = lambda *_: [entry]
+    for loaded in model_manager.loaded_models.values():
+        _stream_raw_unless_it_fits(loaded.model, loaded.processor)
+
+
+def _stream_raw_unless_it_fits(model: Any, processor: Any) -> None:
+    """Leave a response template that fits the chat template; replace a wrong guess by raw text."""
+    from transformers.cli.serving.utils import get_response_template
+    from transformers.utils.chat_parsing.response_templates import load_response_template
+
+    tokenizer = getattr(processor, "tokenizer", processor)
+    guess = get_response_template(processor, model)
+    if guess is None or not getattr(tokenizer, "chat_template", None):
+        return
+    prompt = tokenizer.apply_chat_template(
+        [{"role": "user", "content": "x"}], add_generation_prompt=True, tokenize=False
+    )
+    if load_response_template(guess).start_anchor_re.search(prompt) is None:
+        tokenizer.response_template = raw_template(tokenizer, model)
+
+
+def raw_template(tokenizer: Any, model: Any) -> dict[str, Any]:
+    """A response template that passes everything through up to the end of the turn."""
+    ends = model.generation_config.eos_token_id
+    ids = ends if isinstance(ends, list) else [ends]
+    close = [tokenizer.convert_ids_to_tokens(i) for i in ids if i is not None]
+    content: dict[str, Any] = {"content": "text", "content_args": {"strip": False}}
+    if close:
+        content["close"] = close
+    return {
+        "defaults": {"role": "assistant"},
+        "start_anchor_pattern": r"\Z",  # the prompt's end: nothing of it is parsed
+        "fields": {"content": content},
+    }
+
+
+def main() -> None:
+    """Run `transformers serve` with the command line's arguments."""
+    import typer
+    from transformers.cli.serve import Serve
+    from transformers.cli.serving import server
+
+    key = os.environ.pop(KEY_VARIABLE, "")
+    build = server.build_server
+
+    def build_and_amend(model_manager: Any, *args: Any, **kwargs: Any) -> Any:
+        app = build(model_manager, *args, **kwargs)
+        amend(app, model_manager, key)
+        return app
+
+    server.build_server = build_and_amend
+    command = typer.Typer(add_completion=False)
+    command.command()(Serve)
+    command()
+
+
+if __name__ == "__main__":
+    main()
