@@ -1,0 +1,184 @@
+"""The page in a real Chromium: a visitor asks, watches, stops, uploads and comes back."""
+
+import shutil
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+import uvicorn
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+from agent.session import Session
+from errors import InputError
+from sandbox.executor import SandboxExecutor
+from serving.scripted import ScriptedModel
+from settings import load_settings
+from web.server import build_app
+from web.visitors import Visitors
+
+PLOT = """import matplotlib.pyplot as plt
+plt.bar(["a", "b"], [1, 2])
+plt.savefig("plot.png")
+print(open("note.txt").read())
+final_answer("done, see the plot")"""
+
+
+def code(text: str, thinking: str = "Let me compute.") -> str:
+    return f"{thinking}\n</think>\n\n```python\n{text}\n```"
+
+
+SCRIPT = [
+    code("print('six', 7)\nx = 42"),
+    code("final_answer(x)"),
+    code("import time\nprint('working', flush=True)\ntime.sleep(60)"),
+    code(PLOT),
+    code("final_answer('<img src=x onerror=alert(1)> ![p](http://127.0.0.1:1/leak.png)')"),
+]
+
+
+class Site:
+    """The page on loopback, each visitor with a scripted model."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.sessions: list[Session] = []
+        self.visitors = Visitors(self._new_session, 2)
+        settings = load_settings(folder, data_dir=folder / "data")
+        app = build_app(self.visitors, settings, about="**Model:** scripted", ready=lambda: True)
+        self.sock = socket.socket()
+        self.sock.bind(("127.0.0.1", 0))
+        self.sock.listen()
+        self.url = f"http://127.0.0.1:{self.sock.getsockname()[1]}"
+        self.server = uvicorn.Server(uvicorn.Config(app, log_level="error"))
+        self.thread = threading.Thread(target=self.server.run, kwargs={"sockets": [self.sock]})
+
+    def _new_session(self) -> Session:
+        workspace = self.folder / f"w{len(self.sessions)}"
+        workspace.mkdir()
+        model = ScriptedModel(SCRIPT, delay_seconds=0.002)
+        self.sessions.append(Session(model, SandboxExecutor(workspace), [], workspace))
+        return self.sessions[-1]
+
+    def close(self) -> None:
+        self.server.should_exit = True
+        self.thread.join(10)
+        self.visitors.close()
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Iterator[Site]:
+    site = Site(tmp_path)
+    site.thread.start()
+    yield site
+    site.close()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    names = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+    found = next((path for name in names if (path := shutil.which(name))), None)
+    flags = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=found, args=flags)
+        yield chromium
+        chromium.close()
+
+
+def ask(page: Page, task: str) -> None:
+    box = page.locator("#task textarea")
+    box.fill(task)
+    box.press("Enter")
+
+
+def test_a_visit(site: Site, browser: Browser) -> None:
+    """One visit from beginning to end, so that the page is loaded once."""
+    context = browser.new_context(viewport={"width": 1100, "height": 900})
+    page = context.new_page()
+    asked: list[str] = []
+    faults: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.on("pageerror", lambda error: faults.append(str(error)))
+    page.goto(site.url)
+
+    ask(page, "six times seven")
+    expect(page.get_by_text("Step 2: computed")).to_be_visible(timeout=20_000)
+    expect(page.locator("strong", has_text="42")).to_be_visible()
+    expect(page.get_by_text("six 7")).to_have_count(1)
+    expect(page.locator("#task textarea")).to_have_value("")
+
+    ask(page, "wait for a minute")
+    expect(page.get_by_text("Step 1: running code")).to_be_visible(timeout=20_000)
+    page.reload()  # the run goes on, and is there again
+    expect(page.get_by_text("Step 1: running code")).to_be_visible(timeout=20_000)
+    page.locator("#stop").click()
+    expect(page.get_by_text("The run was stopped.")).to_be_visible(timeout=5_000)
+
+    note = site.folder / "note.txt"
+    note.write_text("hello from the file")
+    page.locator("#task input[type=file]").set_input_files(note)
+    expect(page.get_by_text("note.txt").first).to_be_visible()
+    ask(page, "plot it")
+    expect(page.get_by_text("done, see the plot")).to_be_visible(timeout=30_000)
+    picture = page.locator("img[src*='plot.png']")
+    expect(picture).to_be_visible()
+    assert picture.evaluate("img => img.naturalWidth") > 100
+
+    ask(page, "inject")
+    expect(page.get_by_text("onerror=alert")).to_be_visible(timeout=20_000)
+    assert page.locator("img[src='x']").count() == 0
+
+    assert faults == []
+    strangers = [url for url in asked if not url.startswith((site.url, "data:", "blob:"))]
+    assert strangers == [], "the page works offline and tells nobody"
+    page.locator("#new").click()
+    expect(page.get_by_text("done, see the plot")).to_have_count(0)
+    context.close()
+
+
+def test_visitors_have_sessions_of_their_own(site: Site, browser: Browser) -> None:
+    pages = []
+    for _ in range(3):
+        page = browser.new_context().new_page()
+        page.goto(site.url)
+        pages.append(page)
+    for page in pages[:2]:
+        ask(page, "six times seven")
+        expect(page.locator("strong", has_text="42")).to_be_visible(timeout=20_000)
+    assert len(site.sessions) == 2
+    assert [len(s.events) > 0 for s in site.sessions] == [True, True]
+    ask(pages[2], "six times seven")
+    expect(pages[2].get_by_text("All 2 places are taken")).to_be_visible(timeout=20_000)
+    for page in pages:
+        page.context.close()
+
+
+def test_health(site: Site) -> None:
+    deadline = time.monotonic() + 10
+    while not site.server.started and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert httpx.get(site.url + "/livez").json() == {"status": "ok", "app": "hearth"}
+    assert httpx.get(site.url + "/readyz").status_code == 200
+
+
+def test_an_idle_session_makes_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Still:
+        running = False
+        closed = False
+
+        def close(self) -> None:
+            self.closed = True
+
+    made: list[Still] = []
+    new: Callable[[], Session] = lambda: made.append(Still()) or made[-1]  # type: ignore  # noqa: E731
+    visitors = Visitors(new, 1)
+    first = visitors.get("a")
+    assert visitors.get("a") is first
+    with pytest.raises(InputError, match="taken"):
+        visitors.get("b")
+    monkeypatch.setattr("web.visitors.IDLE_SECONDS", 0.0)
+    assert visitors.get("b") is not first
+    assert made[0].closed and not made[1].closed
