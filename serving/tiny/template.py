@@ -6,10 +6,11 @@ plain text), the generation prompt ends inside an open `<think>`, and past think
 from history at `</think>`.
 """
 
-BOS = "<｜begin▁of▁sentence｜>"
-EOS = "<｜end▁of▁sentence｜>"
-USER = "<｜User｜>"
-ASSISTANT = "<｜Assistant｜>"
+_BAR, _SPACE = "\uff5c", "\u2581"
+BOS = f"<{_BAR}begin{_SPACE}of{_SPACE}sentence{_BAR}>"
+EOS = f"<{_BAR}end{_SPACE}of{_SPACE}sentence{_BAR}>"
+USER = f"<{_BAR}User{_BAR}>"
+ASSISTANT = f"<{_BAR}Assistant{_BAR}>"
 THINK_OPEN = "<think>"
 THINK_CLOSE = "</think>"
 
@@ -33,13 +34,13 @@ CHAT_TEMPLATE = """\
 {%- endfor -%}
 {%- for message in messages -%}
 {%- if message['role'] == 'user' -%}
-{{- '<｜User｜>' + text(message['content']) -}}
+{{- 'USER' + text(message['content']) -}}
 {%- elif message['role'] == 'assistant' -%}
-{{- '<｜Assistant｜>' + text(message['content']).split('</think>')[-1].strip() + eos_token -}}
+{{- 'ASSISTANT' + text(message['content']).split('</think>')[-1].strip() + eos_token -}}
 {%- endif -%}
 {%- endfor -%}
-{%- if add_generation_prompt -%}{{- '<｜Assistant｜><think>\\n' -}}{%- endif -%}
-"""
+{%- if add_generation_prompt -%}{{- 'ASSISTANT<think>\\n' -}}{%- endif -%}
+""".replace("USER", USER).replace("ASSISTANT", ASSISTANT)
 
 
 def prompt_text(messages: list[dict[str, str]]) -> str:
