@@ -16,8 +16,9 @@ from memory.history import History
 from memory.notes import Notes, format_hits
 from sandbox.executor import SandboxExecutor
 from serving.chat import ChatModel
+from serving.engines import Endpoint, answers_health
 from serving.families import Family, family_for
-from serving.supervisor import Endpoint, Supervisor
+from serving.supervisor import Supervisor
 from settings import Settings, load_settings
 from tools.calculate import Calculate
 from tools.inspect_table import InspectTable
@@ -83,7 +84,10 @@ class Hearth:
 
     def ready(self) -> bool:
         """Whether the engine answers at present."""
-        return self._endpoint is not None and self._supervisor.healthy()
+        if self._endpoint is None or self._supervisor.failure is not None:
+            return False
+        # An endpoint of someone else's need not have a health page; its faults show in the runs.
+        return self._endpoint.engine == "endpoint" or answers_health(self._endpoint)
 
     def new_model(self) -> ChatModel:
         """A client of the engine, for one session."""
