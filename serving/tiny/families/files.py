@@ -71,6 +71,8 @@ _TEXT = {
         "What does line {n} in the file say?",
         "Read {file} and return line number {n}.",
         "Give me line {n} of the text file.",
+        "Tell me what line {n} of {file} says.",
+        "Print line {n} of the file.",
     ),
     "find": (
         'Which line of {file} contains "{word}"?',
@@ -95,6 +97,9 @@ _TEXT = {
         "Which line of the file is the longest?",
         "Find the longest line in the text.",
         "Read {file} and return its longest line.",
+        "Give me the longest line of the text file.",
+        "What does the longest line of {file} say?",
+        "Tell me the longest line in {file}.",
     ),
     "sum": (
         "What is the sum of the numbers in {file}?",
@@ -128,8 +133,10 @@ def text_stem(rng: random.Random) -> str:
 
 
 def _sentence(rng: random.Random) -> str:
-    line = (f"{rng.choice(data.SUBJECTS)} {rng.choice(data.VERBS)} {rng.choice(data.OBJECTS)}"
-            f" {rng.choice(data.ENDINGS)}")
+    line = (
+        f"{rng.choice(data.SUBJECTS)} {rng.choice(data.VERBS)} {rng.choice(data.OBJECTS)}"
+        f" {rng.choice(data.ENDINGS)}"
+    )
     return line[0].upper() + line[1:]
 
 
@@ -139,7 +146,9 @@ def _prose(rng: random.Random) -> list[str]:
         return [_sentence(rng) + "." for _ in range(rng.randint(3, 14))]
     if style < 0.75:
         return [f"- {_sentence(rng)}" for _ in range(rng.randint(3, 14))]
-    return [" ".join(rng.choices(data.WORDS, k=rng.randint(2, 9))) for _ in range(rng.randint(3, 14))]
+    return [
+        " ".join(rng.choices(data.WORDS, k=rng.randint(2, 9))) for _ in range(rng.randint(3, 14))
+    ]
 
 
 def _found(word: str, text: str) -> int:
@@ -156,8 +165,13 @@ def _simple(
     def question(rng: random.Random) -> TextQuestion:
         lines = _prose(rng)
         value = result(lines)
-        return TextQuestion("\n".join(lines), {}, thinking, (f"final_answer({code})",),
-                            Expect("text" if isinstance(value, str) else "number", value))
+        return TextQuestion(
+            "\n".join(lines),
+            {},
+            thinking,
+            (f"final_answer({code})",),
+            Expect("text" if isinstance(value, str) else "number", value),
+        )
 
     return question
 
@@ -165,9 +179,13 @@ def _simple(
 def _nth(rng: random.Random) -> TextQuestion:
     lines = _prose(rng)
     n = rng.randint(2, len(lines))
-    return TextQuestion("\n".join(lines), {"n": str(n)}, f"Line {n} has index {n - 1}.",
-                        (f"final_answer(text.splitlines()[{n - 1}])",),
-                        Expect("text", lines[n - 1]))
+    return TextQuestion(
+        "\n".join(lines),
+        {"n": str(n)},
+        f"Line {n} has index {n - 1}.",
+        (f"final_answer(text.splitlines()[{n - 1}])",),
+        Expect("text", lines[n - 1]),
+    )
 
 
 def _longest(rng: random.Random) -> TextQuestion:
@@ -176,17 +194,23 @@ def _longest(rng: random.Random) -> TextQuestion:
         order = sorted(map(len, lines))
         if order[-1] > order[-2]:
             break
-    return TextQuestion("\n".join(lines), {}, "I take the longest line.",
-                        ("final_answer(max(text.splitlines(), key=len))",),
-                        Expect("text", max(lines, key=len)))
+    return TextQuestion(
+        "\n".join(lines),
+        {},
+        "I take the longest line.",
+        ("final_answer(max(text.splitlines(), key=len))",),
+        Expect("text", max(lines, key=len)),
+    )
 
 
 def _occurs(rng: random.Random) -> TextQuestion:
     lines = _prose(rng)
     word = _word(rng, lines)
     return TextQuestion(
-        "\n".join(lines), {"word": word}, f"I count the word {word}, in upper and lower case.",
-        ("words = re.findall(r\"\\w+\", text.lower())", f'final_answer(words.count("{word}"))'),
+        "\n".join(lines),
+        {"word": word},
+        f"I count the word {word}, in upper and lower case.",
+        ('words = re.findall(r"\\w+", text.lower())', f'final_answer(words.count("{word}"))'),
         Expect("number", _found(word, "\n".join(lines))),
     )
 
@@ -199,9 +223,13 @@ def _find(rng: random.Random) -> TextQuestion:
         if len(hits) == 1:
             break
     return TextQuestion(
-        "\n".join(lines), {"word": word}, f"I take the line that contains {word}.",
-        (f'lines = [line for line in text.splitlines() if "{word}" in line.lower()]',
-         "final_answer(lines[0])"),
+        "\n".join(lines),
+        {"word": word},
+        f"I take the line that contains {word}.",
+        (
+            f'lines = [line for line in text.splitlines() if "{word}" in line.lower()]',
+            "final_answer(lines[0])",
+        ),
         Expect("text", hits[0]),
     )
 
@@ -214,9 +242,13 @@ def _with(rng: random.Random) -> TextQuestion:
         if len(whole) == sum(word in line.lower() for line in lines):
             break
     return TextQuestion(
-        "\n".join(lines), {"word": word}, f"I count the lines that contain {word}.",
-        (f'lines = [line for line in text.splitlines() if "{word}" in line.lower()]',
-         "final_answer(len(lines))"),
+        "\n".join(lines),
+        {"word": word},
+        f"I count the lines that contain {word}.",
+        (
+            f'lines = [line for line in text.splitlines() if "{word}" in line.lower()]',
+            "final_answer(len(lines))",
+        ),
         Expect("number", len(whole)),
     )
 
@@ -225,32 +257,51 @@ def _sum(rng: random.Random) -> TextQuestion:
     decimals = rng.choice((0, 0, 1, 2))
     cents = [rng.randint(1, 900 if decimals == 0 else 9000) for _ in range(rng.randint(3, 12))]
     shown = [f"{value / 10**decimals:.{decimals}f}" for value in cents]
-    form = rng.choice(("{good} {value}", "{good}: {value}", "{value}", "{value} for {good}",
-                       "- {good} {value}", "paid {value} for {good}"))
+    form = rng.choice(
+        (
+            "{good} {value}",
+            "{good}: {value}",
+            "{value}",
+            "{value} for {good}",
+            "- {good} {value}",
+            "paid {value} for {good}",
+        )
+    )
     text = "\n".join(form.format(good=rng.choice(data.GOODS), value=v) for v in shown)
     return TextQuestion(
-        text, {}, "I find all numbers and add them up.",
-        ('numbers = [float(n) for n in re.findall(r"[0-9.]+", text)]',
-         "final_answer(round(sum(numbers), 4))"),
+        text,
+        {},
+        "I find all numbers and add them up.",
+        (
+            'numbers = [float(n) for n in re.findall(r"[0-9.]+", text)]',
+            "final_answer(round(sum(numbers), 4))",
+        ),
         Expect("number", sum(cents) / 10**decimals, 1e-4),
     )
 
 
 QUESTIONS: dict[str, Callable[[random.Random], TextQuestion]] = {
     "lines": _simple("I count the lines.", "len(text.splitlines())", len),
-    "words": _simple("I count the words.", "len(text.split())",
-                     lambda lines: len(" ".join(lines).split())),
-    "letters": _simple("I count the characters.", "len(text)",
-                       lambda lines: len("\n".join(lines))),
+    "words": _simple(
+        "I count the words.", "len(text.split())", lambda lines: len(" ".join(lines).split())
+    ),
+    "letters": _simple("I count the characters.", "len(text)", lambda lines: len("\n".join(lines))),
     "first": _simple("I take the first line.", "text.splitlines()[0]", lambda lines: lines[0]),
     "last": _simple("I take the last line.", "text.splitlines()[-1]", lambda lines: lines[-1]),
-    "nth": _nth, "longest": _longest, "occurs": _occurs, "find": _find, "with": _with, "sum": _sum,
+    "nth": _nth,
+    "longest": _longest,
+    "occurs": _occurs,
+    "find": _find,
+    "with": _with,
+    "sum": _sum,
 }
 
 
 def text_code(file: str, lines: tuple[str, ...], opener: str = "read_file") -> str:
     """Code that reads a text file into `text`, and what follows."""
-    reading = f'text = read_file("{file}")' if opener == "read_file" else f'text = open("{file}").read()'
+    reading = (
+        f'text = read_file("{file}")' if opener == "read_file" else f'text = open("{file}").read()'
+    )
     imports = ("import re",) if any("re." in line for line in lines) else ()
     return "\n".join((*imports, reading, *lines))
 
@@ -265,9 +316,12 @@ def _text_file(rng: random.Random, phrasings: Phrasings) -> Example:
         files.append((other, "\n".join(_prose(rng)).encode()))
         rng.shuffle(files)
     return Example(
-        family="text_file", phrasing=template, expect=question.expect,
+        family="text_file",
+        phrasing=template,
+        expect=question.expect,
         task=vary(rng, template.format(file=file, **question.slots)),
-        steps=[Step(question.thinking, text_code(file, question.lines))], files=dict(files),
+        steps=[Step(question.thinking, text_code(file, question.lines))],
+        files=dict(files),
     )
 
 

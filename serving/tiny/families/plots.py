@@ -76,10 +76,27 @@ TEMPLATES: dict[str, Templates] = {"plot": _PLOT}
 _WORDINGS = Wordings("plot", _PLOT)
 
 _SAVE = (
-    " and save it as {png}", " and save it to {png}", "; save it as {png}", ", saved as {png}",
-    ". Save it as {png}", ". Store it in {png}", " and write it to {png}", ". Call the file {png}",
+    " and save it as {png}",
+    " and save it to {png}",
+    "; save it as {png}",
+    ", saved as {png}",
+    ". Save it as {png}",
+    ". Store it in {png}",
+    " and write it to {png}",
+    ". Call the file {png}",
 )
-_IMAGE_WORDS = "plot chart figure graph picture image out my_plot fig1 result".split()
+_IMAGES = (
+    "plot",
+    "chart",
+    "figure",
+    "graph",
+    "picture",
+    "image",
+    "out",
+    "my_plot",
+    "fig1",
+    "result",
+)
 
 Plot = tuple[Table, dict[str, str], str, str]
 """The table, the slots, the thinking, and the expression that draws."""
@@ -116,19 +133,27 @@ def _scatter(rng: random.Random) -> Plot:
 def _hist(rng: random.Random) -> Plot:
     table = make_table(rng)
     y = rng.choice(table.of("number"))
-    return (table, {"y": say(rng, y)}, f"I draw a histogram of {y.name}.",
-            f'df.plot.hist(y="{y.name}")')
+    return (
+        table,
+        {"y": say(rng, y)},
+        f"I draw a histogram of {y.name}.",
+        f'df.plot.hist(y="{y.name}")',
+    )
 
 
 _DRAW: dict[str, Callable[[random.Random], Plot]] = {
-    "bar": _bar, "total": _total, "line": _line, "hist": _hist, "scatter": _scatter,
+    "bar": _bar,
+    "total": _total,
+    "line": _line,
+    "hist": _hist,
+    "scatter": _scatter,
 }
 
 
 def _image(rng: random.Random, slots: dict[str, str]) -> str:
     roll = rng.random()
     if roll < 0.4:
-        name = rng.choice(_IMAGE_WORDS)
+        name = rng.choice(_IMAGES)
     elif roll < 0.8:
         name = slots["y"].lower().replace(" ", "_")
     else:
@@ -144,10 +169,16 @@ def _plot(rng: random.Random, phrasings: Phrasings) -> Example:
     if rng.random() < 0.6:
         image = _image(rng, slots)
         save = rng.choice(_SAVE).format(png=image)
-    code = csv_code(file, f"ax = {drawn}", f'ax.figure.savefig("{image}", bbox_inches="tight")',
-                    f'final_answer("{image}")')
+    code = csv_code(
+        file,
+        f"ax = {drawn}",
+        f'ax.figure.savefig("{image}", bbox_inches="tight")',
+        f'final_answer("{image}")',
+    )
     return Example(
-        family="plot", phrasing=template, expect=Expect("file", image),
+        family="plot",
+        phrasing=template,
+        expect=Expect("file", image),
         task=vary(rng, template.format(file=file, save=save, **slots)),
         steps=[look(file), Step(f"{thinking} The file is {image}.", code)],
         files=with_others(rng, template, file, table.csv()),

@@ -69,9 +69,15 @@ def made_up(rng: random.Random) -> str:
 def _pool(rng: random.Random, pool: str, count: int) -> list[str]:
     if rng.random() < 0.1:
         pool = "made"
-    fixed = {"things": data.THINGS, "cities": data.CITIES, "animals": data.ANIMALS,
-             "dishes": data.DISHES, "plants": data.PLANTS, "pages": data.PAGES,
-             "people": data.PEOPLE}.get(pool)
+    fixed = {
+        "things": data.THINGS,
+        "cities": data.CITIES,
+        "animals": data.ANIMALS,
+        "dishes": data.DISHES,
+        "plants": data.PLANTS,
+        "pages": data.PAGES,
+        "people": data.PEOPLE,
+    }.get(pool)
     if fixed is not None and len(fixed) >= count:
         return rng.sample(fixed, count)
     letter = rng.choice("ABCDFGHKLMPQRSTVX")
@@ -150,11 +156,15 @@ def make_table(
     `extras` fills up to five columns; then text columns are only added when there is an entity or
     a category already asked for besides. No column is called by words in `avoid`.
     """
-    theme = rng.choice(data.THEMES)
+    theme = rng.choice(data.themes())
     count = rng.randint(*rows)
     if extras:
-        for _ in range(rng.randint(max(0, 3 - entity - categories - number_columns - dates),
-                                   max(0, 5 - entity - categories - number_columns - dates))):
+        for _ in range(
+            rng.randint(
+                max(0, 3 - entity - categories - number_columns - dates),
+                max(0, 5 - entity - categories - number_columns - dates),
+            )
+        ):
             roll = rng.random()
             if roll < 0.6 or not entity:
                 number_columns += 1
@@ -173,8 +183,14 @@ def make_table(
 
 
 def _wanted(
-    rng: random.Random, theme: data.Theme, entity: bool, categories: int, number_columns: int,
-    dates: int, avoid: frozenset[str], count: int,
+    rng: random.Random,
+    theme: data.Theme,
+    entity: bool,
+    categories: int,
+    number_columns: int,
+    dates: int,
+    avoid: frozenset[str],
+    count: int,
 ) -> list[tuple[str, str, list[Any]]]:
     found: dict[str, tuple[str, list[Any]]] = {}
     if entity:
@@ -242,7 +258,9 @@ def _without_clock(workbook: bytes) -> bytes:
         for name in old.namelist():
             content = old.read(name)
             if name == "docProps/core.xml":
-                content = re.sub(rb"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", b"2024-01-01T00:00:00Z", content)
+                content = re.sub(
+                    rb"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", b"2024-01-01T00:00:00Z", content
+                )
             info = zipfile.ZipInfo(name, (2024, 1, 1, 0, 0, 0))
             new.writestr(info, content, zipfile.ZIP_DEFLATED)
     return out.getvalue()

@@ -1,8 +1,8 @@
 """The wordings of the table families.
 
-Slots: {file}; {col} a number column; {stat} and {noun} a statistic ("average", "mean"); {cat} a text
-column and {value} one of its values; {entity}, {entities} what a row is; {cmp} {x} a comparison;
-{by} the column of a comparison; {n} a small number; {best} "highest" or "lowest"; {sheet}.
+Slots: {file}; {col} a number column; {stat} and {noun} a statistic ("average", "mean"); {cat} a
+text column and {value} one of its values; {entity}, {entities} what a row is; {cmp} {x} a
+comparison; {by} the column compared; {n} a small number; {best} "highest" or "lowest"; {sheet}.
 """
 
 from __future__ import annotations
@@ -57,9 +57,13 @@ AGGREGATE = {
     "max": (
         "How high does {col} go at most in {file}?",
         "What is the highest value that {col} reaches?",
+        "What is the greatest {col} in the table?",
+        "How high does {col} get?",
     ),
     "min": (
         "How low does {col} get in {file}?",
+        "How low does {col} go at least?",
+        "What is the least {col} in the table?",
         "What is the lowest value in the {col} column?",
     ),
     "count": (
@@ -139,6 +143,31 @@ FILTER = {
         "When {by} is {cmp} {x}, what is the {stat} {col} in {file}?",
         "Keep only rows with {by} {cmp} {x}; what is the {noun} of {col}?",
         "Work out the {stat} {col} of {entities} whose {by} is {cmp} {x}.",
+    ),
+    "names_text": (
+        "Which {entities} have {cat} {value}?",
+        "List the {entities} with {cat} {value} in {file}.",
+        "Name all {entities} whose {cat} is {value}.",
+        "In {file}, which {entities} have {value} as {cat}?",
+        "Give me the {entities} where {cat} is {value}.",
+        "Show all {entities} with {cat} {value}.",
+    ),
+    "names_number": (
+        "Which {entities} have a {by} {cmp} {x}?",
+        "List the {entities} with {by} {cmp} {x} in {file}.",
+        "Name all {entities} whose {by} is {cmp} {x}.",
+        "In {file}, which {entities} have {by} {cmp} {x}?",
+        "Give me the {entities} where {by} is {cmp} {x}.",
+        "Show all {entities} with a {by} {cmp} {x}.",
+    ),
+    "lookup": (
+        "What is the {col} of the {entity} {value} in {file}?",
+        "What {col} does the {entity} {value} have?",
+        "Find the {col} of the {entity} {value}.",
+        "Look up the {col} of the {entity} {value} in {file}.",
+        "Give me the {col} for the {entity} {value}.",
+        "In {file}, what is the {col} of the {entity} {value}?",
+        "Tell me the {col} of the {entity} called {value}.",
     ),
 }
 
@@ -317,78 +346,5 @@ COLUMNS = {
         "Name the columns in {file} that hold numbers.",
         "Tell me which columns of the file are numeric.",
         "Show the columns that contain numbers.",
-    ),
-}
-
-EXCEL = {
-    "stat": (
-        "What is the {stat} {col} in {file}?",
-        "Find the {stat} {col} in the workbook {file}.",
-        "In the Excel file {file}, what is the {stat} {col}?",
-        "Compute the {noun} of {col} in the Excel file.",
-        "Give me the {noun} of {col} from {file}.",
-        "Open the workbook {file} and report the {stat} {col}.",
-        "What's the {stat} {col} in the spreadsheet?",
-        "Tell me the {stat} {col} of the Excel table.",
-        "Work out the {noun} of the {col} column in {file}.",
-        "From the spreadsheet {file}, what is the {stat} {col}?",
-        "Look in the workbook for {col} and give the {noun}.",
-        "Calculate the {noun} of {col} in the spreadsheet.",
-        "Which {stat} {col} does the spreadsheet {file} give?",
-        "I need the {stat} {col} from the Excel file {file}.",
-    ),
-    "stat_sheet": (
-        "What is the {stat} {col} on the sheet {sheet} of {file}?",
-        "On sheet {sheet}, what is the {stat} {col}?",
-        "In {file}, sheet {sheet}, find the {noun} of {col}.",
-        "Use the sheet {sheet} of {file}: what is the {stat} {col}?",
-        "Give me the {stat} {col} from the {sheet} sheet.",
-        "Take sheet {sheet} in the workbook and compute the {noun} of {col}.",
-    ),
-    "count_text": (
-        "How many rows in the workbook {file} have {cat} {value}?",
-        "In the spreadsheet, how many {entities} have {cat} {value}?",
-        "Count the rows of the Excel file where {cat} is {value}.",
-        "How many rows of {file} have {value} as {cat}?",
-        "Count the {entities} in {file} whose {cat} is {value}.",
-        "How often is {cat} equal to {value} in the Excel file {file}?",
-    ),
-    "stat_text": (
-        "What is the {stat} {col} where {cat} is {value} in the workbook?",
-        "In the spreadsheet {file}, what is the {stat} {col} for {cat} {value}?",
-        "Find the {noun} of {col} for rows with {cat} {value} in {file}.",
-        "For {cat} {value} in the Excel file, give the {stat} {col}.",
-        "Among the rows of {file} with {cat} {value}, what is the {stat} {col}?",
-        "Compute the {stat} {col} of {entities} in {file} whose {cat} is {value}.",
-    ),
-    "which": (
-        "Which {cat} has the {best} {stat} {col} in the workbook {file}?",
-        "In the Excel file, which {cat} has the {best} {stat} {col}?",
-        "Group the spreadsheet by {cat}: which has the {best} {stat} {col}?",
-        "Find the {cat} with the {best} {stat} {col} in the spreadsheet.",
-        "Name the {cat} whose {stat} {col} is {best} in {file}.",
-        "For which {cat} in {file} is the {stat} {col} {best}?",
-    ),
-    "one": (
-        "Which {entity} has the {best} {col} in the workbook {file}?",
-        "In the spreadsheet, which {entity} has the {best} {col}?",
-        "Name the {entity} with the {best} {col} in the Excel file.",
-        "Find the {entity} in {file} with the {best} {col}.",
-        "What {entity} of the workbook has the {best} {col}?",
-        "Tell me which {entity} has the {best} {col} in {file}.",
-    ),
-    "many": (
-        "Which {n} {entities} have the {best} {col} in the workbook {file}?",
-        "List the {n} {entities} with the {best} {col} in the spreadsheet.",
-        "Name the {n} {entities} in {file} with the {best} {col}.",
-        "In the Excel file, find the {n} {entities} with the {best} {col}.",
-        "Give the {n} {best} {entities} by {col} in the workbook.",
-    ),
-    "rows": (
-        "How many rows does the sheet {sheet} of {file} have?",
-        "Count the rows on sheet {sheet}.",
-        "How many rows of data are on the {sheet} sheet in {file}?",
-        "In the workbook, how many rows does sheet {sheet} have?",
-        "Tell me the row count of the sheet {sheet}.",
     ),
 }

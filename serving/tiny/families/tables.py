@@ -8,8 +8,10 @@ from typing import Any
 
 from serving.tiny.example import Example, Expect, Step
 from serving.tiny.families import table_data as data
+from serving.tiny.families import table_groups as groups
 from serving.tiny.families import table_questions as ask
 from serving.tiny.families import table_templates as wording
+from serving.tiny.families.excel_templates import EXCEL
 from serving.tiny.families.table_maker import Table, excel, make_table, stem
 from serving.tiny.families.wordings import Wordings
 from serving.tiny.phrasings import Family, Phrasings, Templates, vary
@@ -22,7 +24,7 @@ TEMPLATES: dict[str, Templates] = {
     "csv_group": wording.GROUP,
     "csv_top_n": wording.TOP,
     "csv_columns": wording.COLUMNS,
-    "excel_question": wording.EXCEL,
+    "excel_question": EXCEL,
 }
 _WORDINGS = {name: Wordings(name, table) for name, table in TEMPLATES.items()}  # type: ignore[arg-type]
 
@@ -32,14 +34,28 @@ def _only(stat: str) -> Asker:
 
 
 ASKERS: dict[str, Asker] = {
-    "stat": ask.stat, "sum": _only("sum"), "mean": _only("mean"), "max": _only("max"),
-    "min": _only("min"), "count": ask.count, "distinct": ask.distinct,
-    "count_text": ask.count_text, "stat_text": ask.stat_text, "stat_value": ask.stat_value,
-    "count_number": ask.count_number, "stat_number": ask.stat_number,
-    "which": ask.which, "one": ask.one_group, "each": ask.each_group, "most": ask.most,
-    "size": ask.sizes,
+    "stat": ask.stat,
+    "sum": _only("sum"),
+    "mean": _only("mean"),
+    "max": _only("max"),
+    "min": _only("min"),
+    "count": ask.count,
+    "distinct": ask.distinct,
+    "count_text": ask.count_text,
+    "stat_text": ask.stat_text,
+    "stat_value": ask.stat_value,
+    "count_number": ask.count_number,
+    "stat_number": ask.stat_number,
+    "names_text": ask.names_text,
+    "names_number": ask.names_number,
+    "lookup": ask.lookup,
+    "which": groups.which,
+    "one": groups.one_group,
+    "each": groups.each_group,
+    "most": groups.most,
+    "size": groups.sizes,
 }
-TOP_ASKERS: dict[str, Asker] = {"many": ask.many, "one": ask.one}
+TOP_ASKERS: dict[str, Asker] = {"many": groups.many, "one": groups.one}
 
 
 def look(file: str) -> Step:
@@ -75,7 +91,10 @@ def _csv_family(name: str, askers: dict[str, Asker]) -> Family:
         file = stem(rng, question.table.theme) + ".csv"
         task = template.format(file=file, **question.slots)
         return Example(
-            family=name, phrasing=template, task=vary(rng, task), expect=question.expect,
+            family=name,
+            phrasing=template,
+            task=vary(rng, task),
+            expect=question.expect,
             steps=[look(file), Step(question.thinking, csv_code(file, *question.lines))],
             files=with_others(rng, template, file, question.table.csv()),
         )
@@ -84,15 +103,23 @@ def _csv_family(name: str, askers: dict[str, Asker]) -> Family:
 
 
 _SHAPE: dict[str, tuple[str, str, Callable[[Table], Any]]] = {
-    "names": ("I list the column names.", "df.columns.tolist()",
-              lambda table: [column.name for column in table.columns]),
+    "names": (
+        "I list the column names.",
+        "df.columns.tolist()",
+        lambda table: [column.name for column in table.columns],
+    ),
     "rows": ("I count the rows.", "len(df)", lambda table: table.size),
     "width": ("I count the columns.", "len(df.columns)", lambda table: len(table.columns)),
-    "shape": ("I count the rows and the columns.", "list(df.shape)",
-              lambda table: [table.size, len(table.columns)]),
-    "numeric": ("I list the columns that hold numbers.",
-                'df.select_dtypes("number").columns.tolist()',
-                lambda table: [c.name for c in table.columns if c.role == "number"]),
+    "shape": (
+        "I count the rows and the columns.",
+        "list(df.shape)",
+        lambda table: [table.size, len(table.columns)],
+    ),
+    "numeric": (
+        "I list the columns that hold numbers.",
+        'df.select_dtypes("number").columns.tolist()',
+        lambda table: [c.name for c in table.columns if c.role == "number"],
+    ),
 }
 
 
@@ -103,7 +130,9 @@ def _csv_columns(rng: random.Random, phrasings: Phrasings) -> Example:
     thinking, expression, result = _SHAPE[kind]
     value = result(table)
     return Example(
-        family="csv_columns", phrasing=template, task=vary(rng, template.format(file=file)),
+        family="csv_columns",
+        phrasing=template,
+        task=vary(rng, template.format(file=file)),
         expect=Expect("list" if isinstance(value, list) else "number", value),
         steps=[Step(thinking, csv_code(file, f"final_answer({expression})"))],
         files=with_others(rng, template, file, table.csv()),
@@ -112,13 +141,19 @@ def _csv_columns(rng: random.Random, phrasings: Phrasings) -> Example:
 
 def _excel_rows(rng: random.Random, **options: Any) -> ask.Question:
     table = make_table(rng, **options)
-    return ask.Question(table, {}, "I count its rows.", ("final_answer(len(df))",),
-                        Expect("number", table.size), ())
+    return ask.Question(
+        table, {}, "I count its rows.", ("final_answer(len(df))",), Expect("number", table.size), ()
+    )
 
 
 _EXCEL: dict[str, Asker] = {
-    "stat": ask.stat, "stat_sheet": ask.stat, "count_text": ask.count_text,
-    "stat_text": ask.stat_text, "which": ask.which, "one": ask.one, "many": ask.many,
+    "stat": ask.stat,
+    "stat_sheet": ask.stat,
+    "count_text": ask.count_text,
+    "stat_text": ask.stat_text,
+    "which": groups.which,
+    "one": groups.one,
+    "many": groups.many,
     "rows": _excel_rows,
 }
 
@@ -137,11 +172,19 @@ def _excel_question(rng: random.Random, phrasings: Phrasings) -> Example:
         titles = {"Sheet1": question.table}
     sheet = next(title for title, table in titles.items() if table is question.table)
     file = stem(rng, question.table.theme) + ".xlsx"
-    code = "\n".join(("import pandas as pd",
-                      f'df = pd.read_excel("{file}", sheet_name="{sheet}")', *question.lines))
+    code = "\n".join(
+        (
+            "import pandas as pd",
+            f'df = pd.read_excel("{file}", sheet_name="{sheet}")',
+            *question.lines,
+        )
+    )
     task = template.format(file=file, sheet=sheet, **question.slots)
     return Example(
-        family="excel_question", phrasing=template, task=vary(rng, task), expect=question.expect,
+        family="excel_question",
+        phrasing=template,
+        task=vary(rng, task),
+        expect=question.expect,
         steps=[look(file), Step(f"The sheet is {sheet}. {question.thinking}", code)],
         files=with_others(rng, template, file, excel(titles)),
     )
