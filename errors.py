@@ -6,6 +6,7 @@
     │   ├── InputError       no task, an unreadable file, a bad argument
     │   ├── EngineError      an engine can't be started, or died for good
     │   ├── ModelError       the model's server can't be reached or answers with a fault
+    │   │   └── ContextTooLong   the messages exceed the model's context
     │   ├── SandboxError     the sandbox itself broke (not the code in it)
     │   └── Cancelled        the user stopped the run
     └── ModelMistake         the model's mistake: goes back to it as an observation
@@ -47,7 +48,18 @@ class EngineError(HearthError):
 
 
 class ModelError(HearthError):
-    """The model's server can't be reached, refuses the request, or breaks off."""
+    """The model's server can't be reached, refuses the request, or breaks off.
+
+    `partial` is the `serving.reply.Reply` as far as it had come, when it broke off in the middle.
+    """
+
+    def __init__(self, message: str, *, fix: str = "", partial: object = None) -> None:
+        super().__init__(message, fix=fix)
+        self.partial = partial
+
+
+class ContextTooLong(ModelError):
+    """The messages and the reply's length together exceed the model's context."""
 
 
 class SandboxError(HearthError):

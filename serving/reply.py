@@ -123,7 +123,10 @@ class ReplySplitter:
         return [Piece("thinking", text)]
 
     def finish(self, finish_reason: str | None = None) -> Reply:
-        """The reply, whole. `finish_reason` is the server's word, or `cancelled`."""
+        """The reply, whole. `finish_reason` is the server's word, or `cancelled`.
+
+        What was held back as the possible beginning of a tag is then in `rest()`.
+        """
         finish = _normal(finish_reason)
         if not self.done:
             self._final = True
@@ -142,6 +145,10 @@ class ReplySplitter:
             finish = "stop"
         answer = None if finish in ("code", "cancelled") else find_answer(text, finish == "length")
         return Reply("".join(thoughts).strip(), text, self._found, answer, finish)
+
+    def rest(self) -> list[Piece]:
+        """The pieces that `finish` completed."""
+        return self._taken()
 
     # The scanner: each mode handles what stands at `_at` and returns False to ask for more text.
 
@@ -321,9 +328,12 @@ class ReplySplitter:
         if match is None:
             return False
         token = match.group()
-        if token[0] in "\"'" and not self._final and self._buffer[match.start() :] == token * (
-            len(self._buffer) - match.start()
-        ) and len(self._buffer) - match.start() < 3:
+        if (
+            token[0] in "\"'"
+            and not self._final
+            and self._buffer[match.start() :] == token * (len(self._buffer) - match.start())
+            and len(self._buffer) - match.start() < 3
+        ):
             return False  # may become a triple quote
         if token[0] in "\"'#":
             self._quote = token

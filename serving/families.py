@@ -1,0 +1,144 @@
+r"""What differs between model families, as data: one row each.
+
+Sources of the numbers:
+
+- r1-distill: DeepSeek-R1's README, "Usage Recommendations": temperature 0.6 (0.5 to 0.7, "to
+  prevent endless repetitions"), top-p 0.95, no system prompt, the reply made to start with
+  `<think>\n` (its chat template writes it); context from the checkpoints' config.json.
+- qwen3: the Qwen3 model cards' "Best Practices": thinking 0.6 and 0.95, not thinking 0.7 and
+  0.8; native context 32,768.
+- gpt-oss: OpenAI's README: temperature 1.0, top-p 1.0; context from the config. Its servers
+  send the thinking in a field of its own.
+- instruct: nothing is sent, so the server's or the checkpoint's own defaults hold.
+- tiny: the bundled model, trained for greedy decoding on single tasks.
+
+`max_tokens` bounds one step, thinking included: 8,192 leaves room for the conversation in a
+context of 16k, the least that a 7B model is served with here.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import Any, Literal
+
+from errors import SettingsError
+
+
+@dataclass(frozen=True)
+class Family:
+    """How to talk to one family of models.
+
+    `matches`: patterns (`*` stands for anything) for the last part of a model id, in lower case.
+    `system_role`: false folds the system message into the first user message.
+    `thinking`: `template` (the chat template opens it, the reply holds only `</think>`), `tags`
+    (the reply holds both tags), or `none` (no tags are expected; both are still understood).
+    `temperature`, `top_p`: None sends none. `max_tokens`: of one reply, thinking included.
+    `context_tokens`: what the checkpoint can hold; a server may allow less.
+    `prompt`: the file in agent/prompts. `remembers_turns`: false shows it only the present task.
+    """
+
+    name: str
+    matches: tuple[str, ...] = ()
+    system_role: bool = True
+    thinking: Literal["template", "tags", "none"] = "none"
+    fence: str = "```python"
+    temperature: float | None = None
+    top_p: float | None = None
+    max_tokens: int = 8192
+    context_tokens: int = 32_768
+    prompt: str = "instruct"
+    remembers_turns: bool = True
+
+    @property
+    def opens_thinking(self) -> bool:
+        """Whether a reply begins inside the thinking."""
+        return self.thinking == "template"
+
+
+_ROWS = (
+    Family(
+        "tiny",
+        matches=("tiny",),
+        system_role=False,
+        thinking="template",
+        temperature=0.0,
+        max_tokens=400,
+        context_tokens=2048,
+        prompt="tiny",
+        remembers_turns=False,
+    ),
+    Family(
+        "r1-distill",
+        matches=("*deepseek-r1*", "*r1-distill*", "deepseek-reasoner*"),
+        system_role=False,
+        thinking="template",
+        temperature=0.6,
+        top_p=0.95,
+        context_tokens=131_072,
+        prompt="r1",
+    ),
+    Family(
+        "gpt-oss",
+        matches=("*gpt-oss*",),
+        temperature=1.0,
+        top_p=1.0,
+        context_tokens=131_072,
+    ),
+    Family(
+        "qwen-instruct",
+        matches=("*qwen3*instruct*", "*qwen3-coder*", "*qwen2.5*"),
+        temperature=0.7,
+        top_p=0.8,
+    ),
+    Family(
+        "thinking",
+        matches=("*qwen3*thinking*", "*qwq*", "*-thinking*"),
+        thinking="template",
+        temperature=0.6,
+        top_p=0.95,
+    ),
+    Family(
+        "qwen3",
+        matches=("*qwen3*",),
+        thinking="tags",
+        temperature=0.6,
+        top_p=0.95,
+    ),
+    Family("instruct"),
+)
+
+FAMILIES: Mapping[str, Family] = {row.name: row for row in _ROWS}
+"""All rows by name; the first one that matches is taken, `instruct` when none does."""
+
+_BY_MODEL_TYPE = {"gpt_oss": "gpt-oss", "qwen3": "qwen3", "qwen3_moe": "qwen3"}
+# A generation prompt that ends right after the opening tag (Qwen3's closes it again at once).
+_OPENED_BY_TEMPLATE = re.compile(r"<think>(?:\\n|\n)?['\"]")
+
+
+def family_for(model_id: str, config: Mapping[str, Any] | None = None) -> Family:
+    """The family of a model id or folder.
+
+    `config` is the model's config.json, where it is at hand: its `hearth_family` decides, then the
+    id, then its `chat_template` and `model_type`. Raises SettingsError for a `hearth_family`
+    that does not exist.
+    """
+    config = config or {}
+    named = config.get("hearth_family")
+    if named is not None:
+        if named not in FAMILIES:
+            raise SettingsError(
+                f"The model {model_id} names an unknown family: {named!r}.",
+                fix=f"Set hearth_family in its config.json to one of: {', '.join(FAMILIES)}.",
+            )
+        return FAMILIES[named]
+    name = re.split(r"[/\\]", model_id.rstrip("/\\"))[-1].lower()
+    for row in _ROWS:
+        if any(fnmatchcase(name, pattern) for pattern in row.matches):
+            return row
+    template = config.get("chat_template")
+    if isinstance(template, str):
+        prompt = template.rpartition("add_generation_prompt")[2]
+        if _OPENED_BY_TEMPLATE.search(prompt):
+            return FAMILIES["thinking"]
+    return FAMILIES[_BY_MODEL_TYPE.get(str(config.get("model_type")), "instruct")]

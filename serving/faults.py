@@ -1,0 +1,192 @@
+"""What went wrong with a model's server, in words, and whether asking again may help. Pure."""
+
+import email.utils
+import json
+import re
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import httpx
+
+from errors import ContextTooLong, ModelError
+
+Again = Literal["no", "connection", "busy", "adapted"]
+
+_BUSY = frozenset({429, 502, 503, 504})
+_CONTEXT = re.compile(
+    r"context[ _](?:length|window|size)|context_length_exceeded|maximum (?:model|prompt) length"
+    r"|(?:prompt|input) is too long|too many (?:input )?tokens|max_model_len",
+    re.IGNORECASE,
+)
+_NOT_TAKEN = re.compile(
+    r"unsupported|not support|unknown|unexpected|unrecogni[sz]ed|extra inputs|not permitted"
+    r"|not allowed|does not accept",
+    re.IGNORECASE,
+)
+_MODEL = re.compile(r"\bmodel\b|pinned", re.IGNORECASE)
+_SHOWN = 300  # characters of a server's own words
+
+
+class Fault(Exception):
+    """A request that failed. `again` says whether and how another attempt may help.
+
+    `connection`: a few times; `busy`: until the deadline, after `wait` seconds where the server
+    said so; `adapted`: at once, as the request was changed; `no`.
+    """
+
+    def __init__(self, error: ModelError, again: Again = "no", wait: float | None = None) -> None:
+        super().__init__(error.message)
+        self.error = error
+        self.again = again
+        self.wait = wait
+
+
+@dataclass(frozen=True)
+class Server:
+    """The server and what it was asked, as far as a message may show it (never the key)."""
+
+    address: str
+    model_id: str
+    has_key: bool
+
+    def unreachable(self, error: httpx.TransportError) -> Fault:
+        """No connection, or one that broke before the first token."""
+        why = str(error).strip() or type(error).__name__
+        return Fault(
+            ModelError(
+                f"The model's server at {self.address} can't be reached ({why}).",
+                fix="Is it running, and is the address right (HEARTH_ENDPOINT_URL)?",
+            ),
+            "connection",
+        )
+
+    def broken_off(self, why: str, partial: object) -> Fault:
+        """A stream that ended before its end."""
+        return Fault(
+            ModelError(
+                f"The model's server at {self.address} broke off in the middle of a reply ({why}).",
+                fix="Ask again; if it happens again, look at the server's log.",
+                partial=partial,
+            ),
+            "connection",
+        )
+
+    def too_slow(self, seconds: float, partial: object) -> ModelError:
+        """The deadline has passed."""
+        return ModelError(
+            f"The model's reply took longer than {seconds:g} seconds.",
+            fix="Raise HEARTH_REQUEST_TIMEOUT_SECONDS, lower HEARTH_MAX_TOKENS, or take a faster "
+            "engine.",
+            partial=partial,
+        )
+
+    def unknown_model(self, models: list[str] | None) -> ModelError:
+        """The server does not have the model; `models` are those it has, if it told."""
+        if models is None:
+            return ModelError(
+                f"The server at {self.address} knows no such address or model: {self.model_id}.",
+                fix="Check HEARTH_ENDPOINT_URL (it usually ends with /v1) and HEARTH_MODEL.",
+            )
+        return ModelError(
+            f"The server at {self.address} has no model {self.model_id!r}. "
+            f"It has: {', '.join(models) or 'none'}.",
+            fix="Set HEARTH_MODEL to a model that it has.",
+        )
+
+    def said(self, text: str, partial: object = None) -> ModelError:
+        """An error in the server's own words, from the body or from the stream."""
+        if _CONTEXT.search(text):
+            return ContextTooLong(
+                f"The conversation is too long for the model's context: {text}",
+                fix="Start a new conversation, lower HEARTH_MAX_TOKENS, or serve the model with "
+                "a longer context.",
+                partial=partial,
+            )
+        return ModelError(
+            f"The model's server at {self.address} reports an error: {text}",
+            fix="Look at the server's log.",
+            partial=partial,
+        )
+
+    def refused(self, status: int, headers: Mapping[str, str], text: str) -> Fault:
+        """An answer with an HTTP status that is not 200; `text` is its message."""
+        if status in (401, 403):
+            what = "refused the key" if self.has_key else "asks for a key"
+            fix = "Set HEARTH_ENDPOINT_KEY to a key that it accepts."
+            return Fault(ModelError(f"The server at {self.address} {what} ({text}).", fix=fix))
+        if status == 402 or "insufficient_quota" in text:
+            fix = "Look at your account with the provider."
+            return Fault(ModelError(f"The server at {self.address} wants payment: {text}", fix=fix))
+        if status in _BUSY:
+            return Fault(
+                ModelError(
+                    f"The model's server at {self.address} is too busy or not ready "
+                    f"(HTTP {status}: {text}).",
+                    fix="Wait a little and ask again.",
+                ),
+                "busy",
+                retry_after(headers),
+            )
+        if status in (400, 413, 422) and _CONTEXT.search(text):
+            return Fault(self.said(text))
+        return Fault(
+            ModelError(
+                f"The model's server at {self.address} refuses the request (HTTP {status}): {text}"
+                if status < 500
+                else f"The model's server at {self.address} failed (HTTP {status}): {text}",
+                fix="Look at the server's log."
+                if status >= 500
+                else "Check HEARTH_MODEL and HEARTH_ENDPOINT_URL; the server's log may say more.",
+            )
+        )
+
+
+def is_about_model(status: int, text: str) -> bool:
+    """Whether a refusal may mean that the server does not have the model."""
+    return status == 404 or (status == 400 and bool(_MODEL.search(text)))
+
+
+def field_not_taken(status: int, text: str, fields: list[str]) -> str | None:
+    """The first of `fields` that the server says it does not know or support."""
+    if status not in (400, 422) or not _NOT_TAKEN.search(text):
+        return None
+    return next((field for field in fields if re.search(rf"\b{field}\b", text)), None)
+
+
+def error_text(body: str) -> str:
+    """The message in an error's body: OpenAI's, FastAPI's and plain forms, cut short."""
+    try:
+        text = _message(json.loads(body))
+    except ValueError:
+        text = re.sub(r"<[^>]*>", " ", body)
+    return " ".join(text.split())[:_SHOWN] or "no message"
+
+
+def _message(value: Any) -> str:
+    if isinstance(value, list):
+        return "; ".join(_message(item) for item in value)
+    if not isinstance(value, dict):
+        return str(value)
+    for name in ("error", "message", "detail", "msg"):
+        if value.get(name):
+            text = _message(value[name])
+            extra = [str(value[k]) for k in ("code", "loc") if value.get(k)]
+            return f"{text} ({', '.join(extra)})" if extra else text
+    return json.dumps(value, ensure_ascii=False)
+
+
+def retry_after(headers: Mapping[str, str]) -> float | None:
+    """Seconds from a Retry-After header (RFC 9110: seconds, or a date), None without one."""
+    value = headers.get("retry-after", "").strip()
+    if not value:
+        return None
+    try:
+        return max(0.0, float(value))
+    except ValueError:
+        pass
+    try:
+        return max(0.0, email.utils.parsedate_to_datetime(value).timestamp() - time.time())
+    except ValueError:
+        return None
