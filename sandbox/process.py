@@ -1,0 +1,304 @@
+"""The app's side of one worker: start it, talk with it without ever blocking, end it for sure."""
+
+import contextlib
+import json
+import os
+import queue
+import select
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Future
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from errors import SandboxError
+from sandbox import confine, wire
+from sandbox.artefacts import HIDDEN
+
+START_SECONDS = 60
+MAX_RAW_BYTES = 64 * 1024 * 1024
+_ROOT = Path(__file__).resolve().parent.parent
+_BOOT = (
+    "import sys; sys.path.insert(0, {root!r}); from sandbox.worker import main; "
+    "del sys.path[0]; main()"
+)
+
+
+class Wake:
+    """A pipe that ends a wait from another thread. Tools that nobody waits for any more may
+    ring long after it was closed, when its descriptor belongs to something else."""
+
+    def __init__(self) -> None:
+        self.descriptor, self._writer = os.pipe()
+        self._lock = threading.Lock()
+        for descriptor in (self.descriptor, self._writer):
+            os.set_blocking(descriptor, False)
+
+    def ring(self) -> None:
+        """End the wait that is going on, or the next one."""
+        with self._lock:
+            if self._writer >= 0:
+                with contextlib.suppress(BlockingIOError):  # full: it rings already
+                    os.write(self._writer, b".")
+
+    def hush(self) -> None:
+        """Forget the rings so far."""
+        with contextlib.suppress(BlockingIOError):
+            while os.read(self.descriptor, 4096):
+                pass
+
+    def close(self) -> None:
+        """Close both ends; ringing does nothing from now on."""
+        with self._lock:
+            if self._writer >= 0:
+                os.close(self._writer)
+                os.close(self.descriptor)
+                self._writer = -1
+
+
+class WorkerGone(Exception):
+    """The worker ended or has to be ended; the text says why, as in `the process …`."""
+
+
+class WorkerProcess:
+    """One worker process and its three pipes. Not thread-safe, but for `interrupt`."""
+
+    def __init__(
+        self, workspace: Path, *, level: str, memory_bytes: int, output_chars: int, max_calls: int
+    ) -> None:
+        self.ready = False
+        self._frames = wire.Frames()
+        self._out: deque[memoryview] = deque()
+        self._raw_bytes = 0
+        self._raw_start = b""
+        reader, self._to_worker = os.pipe()
+        self._from_worker, writer = os.pipe()
+        self._raw, raw_writer = os.pipe()
+        config = {
+            "workspace": str(workspace),
+            "level": level,
+            "memory_bytes": memory_bytes,
+            "output_chars": output_chars,
+            "max_calls": max_calls,
+            "reader": reader,
+            "writer": writer,
+            "parent": os.getpid(),
+        }
+        try:
+            self._process = _start(workspace, config, raw_writer)
+        except OSError as error:
+            self._close()
+            raise SandboxError(
+                f"The sandbox can't be started: {error}", fix="Check memory and the workspace."
+            ) from None
+        finally:
+            for descriptor in (reader, writer, raw_writer):
+                os.close(descriptor)
+        for descriptor in (self._to_worker, self._from_worker, self._raw):
+            os.set_blocking(descriptor, False)
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    def send(self, *fields: wire.Field) -> None:
+        """Queue a message and write what the pipe takes now; `wait` writes the rest."""
+        self._out.append(memoryview(wire.frame(*fields)))
+        self._flush()
+
+    def _flush(self) -> None:
+        try:
+            while self._out:
+                written = os.write(self._to_worker, self._out[0])
+                if written == len(self._out[0]):
+                    self._out.popleft()
+                else:
+                    self._out[0] = self._out[0][written:]
+        except BlockingIOError:
+            return
+        except OSError:
+            self._out.clear()  # it has gone; reading finds out how
+
+    def wait(self, wake: Wake, seconds: float) -> None:
+        """Sleep until the worker or `wake` has something to read, or `seconds` are over."""
+        poll = select.poll()
+        for descriptor in (self._from_worker, self._raw, wake.descriptor):
+            poll.register(descriptor, select.POLLIN)
+        if self._out:
+            poll.register(self._to_worker, select.POLLOUT)
+        ready = dict(poll.poll(max(0.0, seconds) * 1000))
+        if ready.get(self._raw) == select.POLLHUP and len(ready) == 1:
+            time.sleep(min(seconds, 0.01))  # the code closed descriptors 1 and 2: don't spin
+        self._flush()
+
+    def read(self) -> list[list[Any]]:
+        """The messages that have come. Raises WorkerGone at the end or on a bad frame."""
+        try:
+            data = os.read(self._from_worker, 1 << 18)
+        except BlockingIOError:
+            return []
+        if not data:
+            raise WorkerGone(self._reason())
+        try:
+            return list(self._frames.feed(data))
+        except wire.WireError as error:
+            raise WorkerGone(f"broke its channel to the app ({error})") from None
+
+    def read_raw(self) -> bytes:
+        """What came on descriptors 1 and 2 outside of Python's print, a piece of it."""
+        try:
+            data = os.read(self._raw, 1 << 16)
+        except BlockingIOError:
+            return b""
+        self._raw_bytes += len(data)
+        if self._raw_bytes > MAX_RAW_BYTES:
+            raise WorkerGone(f"wrote more than {MAX_RAW_BYTES >> 20} MB past print() and was ended")
+        return data
+
+    def begin_step(self) -> None:
+        """Drop what was printed between steps. Raises WorkerGone if the worker isn't clean."""
+        while self.read_raw():
+            pass
+        self._raw_bytes = 0
+        if self.read() or self._frames.pending:
+            raise WorkerGone("sent messages between two steps and was ended")
+
+    def wait_ready(self, wake: Wake, stopped: Callable[[], bool]) -> None:
+        """Wait for the first message. Raises SandboxError if it doesn't come."""
+        deadline = time.monotonic() + START_SECONDS
+        while not self.ready and not stopped():
+            left = deadline - time.monotonic()
+            if left <= 0:
+                self.kill()
+                raise _start_error(f"no answer within {START_SECONDS} s")
+            self.wait(wake, left)
+            self._raw_start = (self._raw_start + self.read_raw())[-2000:]
+            try:
+                messages = self.read()
+            except WorkerGone as gone:
+                self._raw_start += self.read_raw()
+                self.kill()
+                shown = self._raw_start.decode("utf-8", "replace").strip()
+                raise _start_error(shown or str(gone)) from None
+            self.ready = bool(messages) and messages[0][0] == "ready"
+
+    def interrupt(self) -> None:
+        """Ask the running code to stop (SIGINT)."""
+        with contextlib.suppress(ProcessLookupError):
+            self._process.send_signal(signal.SIGINT)
+
+    def kill(self) -> None:
+        """End the worker and every process that it started and that can still be found."""
+        children: list[psutil.Process] = []
+        with contextlib.suppress(psutil.Error):
+            children = psutil.Process(self.pid).children(recursive=True)
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.pid, signal.SIGKILL)
+        for child in children:
+            with contextlib.suppress(psutil.Error):
+                child.kill()
+        self._process.wait()
+        self._close()
+
+    def _close(self) -> None:
+        for name in ("_to_worker", "_from_worker", "_raw"):
+            descriptor = getattr(self, name)
+            if descriptor >= 0:
+                setattr(self, name, -1)
+                os.close(descriptor)
+
+    def _reason(self) -> str:
+        """Why the channel ended; ends a worker that only closed it."""
+        try:
+            code = self._process.wait(timeout=0.5)
+        except subprocess.TimeoutExpired:
+            return "closed its channel to the app"
+        if code >= 0:
+            return f"ended itself (exit code {code})"
+        if -code == signal.SIGKILL:
+            return "was killed, most likely because memory ran out"
+        if -code == signal.SIGXCPU:
+            return "used more processor time than a step may"
+        return f"crashed ({signal.strsignal(-code) or f'signal {-code}'})"
+
+
+def _start_error(shown: str) -> SandboxError:
+    return SandboxError(
+        f"The sandbox didn't start: {shown}",
+        fix="`python -m sandbox status` says what this machine allows; "
+        "a larger sandbox_memory_mb may help.",
+    )
+
+
+def _start(workspace: Path, config: dict[str, Any], raw_writer: int) -> "subprocess.Popen[bytes]":
+    own = workspace / HIDDEN
+    for name in ("home", "tmp", "matplotlib"):
+        (own / name).mkdir(parents=True, exist_ok=True)
+    _copy_font_list(own / "matplotlib")
+    command = [sys.executable, "-I", "-B", "-X", "utf8", "-c", _BOOT.format(root=str(_ROOT))]
+
+    def start() -> "subprocess.Popen[bytes]":
+        return subprocess.Popen(
+            [*command, json.dumps(config)],
+            stdin=subprocess.DEVNULL,
+            stdout=raw_writer,
+            stderr=raw_writer,
+            cwd=workspace,
+            env=confine.environment(own),
+            pass_fds=(config["reader"], config["writer"]),
+            start_new_session=True,
+        )
+
+    return _spawner().run(start)
+
+
+def _copy_font_list(folder: Path) -> None:
+    """Matplotlib's list of fonts takes a second to build; take the user's, if there is one."""
+    for cache in (Path("~/.cache/matplotlib"), Path("~/.matplotlib")):
+        for found in cache.expanduser().glob("fontlist-v*.json"):
+            with contextlib.suppress(OSError):
+                if not (folder / found.name).exists():
+                    shutil.copyfile(found, folder / found.name)
+
+
+class _Spawner:
+    """The thread that starts every worker. It lives as long as the app, since the kernel ends
+    a worker when the thread that started it ends (PR_SET_PDEATHSIG)."""
+
+    def __init__(self) -> None:
+        self.pid = os.getpid()
+        self._jobs: queue.SimpleQueue[tuple[Callable[[], Any], Future[Any]]] = queue.SimpleQueue()
+        threading.Thread(target=self._work, name="sandbox-spawner", daemon=True).start()
+
+    def run(self, job: Callable[[], Any]) -> Any:
+        """Run `job` in the thread and wait for it."""
+        future: Future[Any] = Future()
+        self._jobs.put((job, future))
+        return future.result()
+
+    def _work(self) -> None:
+        while True:
+            job, future = self._jobs.get()
+            try:
+                future.set_result(job())
+            except BaseException as error:  # noqa: BLE001 - handed to the caller, whatever it is
+                future.set_exception(error)
+
+
+_lock = threading.Lock()
+_only: list[_Spawner] = []
+
+
+def _spawner() -> _Spawner:
+    with _lock:
+        if not _only or _only[0].pid != os.getpid():  # a forked app has lost the thread
+            _only[:] = [_Spawner()]
+        return _only[0]

@@ -1,0 +1,186 @@
+"""The worker's side: say in the fewest words what went wrong in the agent's code.
+
+    line 3: df.groupby("Region")
+    KeyError: 'Region'
+
+One `line` for each frame of the agent's own code, the outermost first, then the exception.
+Frames of libraries and of the worker are left out.
+"""
+
+import difflib
+import linecache
+import os
+import re
+import sys
+import warnings
+from collections.abc import Iterable
+from io import TextIOBase
+from types import TracebackType
+from typing import Any, TextIO
+
+MAX_MESSAGE = 500
+MAX_LINE = 200
+MAX_FRAMES = 6
+
+_STEP_FILE = re.compile(r"<step (\d+)>")
+_USUAL_NAMES = {
+    "np": "import numpy as np",
+    "pd": "import pandas as pd",
+    "plt": "import matplotlib.pyplot as plt",
+    "sp": "import sympy as sp",
+    "sympy": "import sympy",
+    "numpy": "import numpy",
+    "pandas": "import pandas",
+}
+
+
+def step_file(step: int) -> str:
+    """The file name that a step's code is compiled under."""
+    return f"<step {step}>"
+
+
+def keep_source(step: int, code: str) -> None:
+    """Let tracebacks and `inspect` find the lines of a step."""
+    lines = [line + "\n" for line in code.splitlines()]
+    linecache.cache[step_file(step)] = (len(code), None, lines, step_file(step))
+
+
+def describe(error: BaseException, step: int, known: Iterable[str] = ()) -> str:
+    """The observation for an exception. `known` are the names the code could have meant."""
+    if isinstance(error, SyntaxError) and _is_own(error.filename or ""):
+        return _describe_syntax(error, step)
+    lines = where(error.__traceback__, step)
+    return "\n".join([*lines, headline(error, known)])
+
+
+def _describe_syntax(error: SyntaxError, step: int) -> str:
+    number = error.lineno or 1
+    source = (error.text or linecache.getline(step_file(step), number)).strip()
+    place = [f"line {number}: {source[:MAX_LINE]}"] if source else [f"line {number}"]
+    return "\n".join([*place, f"{type(error).__name__}: {_cut(error.msg or '')}"])
+
+
+def where(trace: TracebackType | None, step: int) -> list[str]:
+    """One line of text for each of the agent's own frames in a traceback."""
+    lines = []
+    while trace is not None:
+        name = trace.tb_frame.f_code.co_filename
+        if _is_own(name):
+            lines.append(_place(name, trace.tb_lineno, step))
+        trace = trace.tb_next
+    if len(lines) > MAX_FRAMES:
+        half = MAX_FRAMES // 2
+        note = f"… {len(lines) - MAX_FRAMES} more calls …"
+        lines = [*lines[:half], note, *lines[-half:]]
+    return lines
+
+
+def headline(error: BaseException, known: Iterable[str] = ()) -> str:
+    """`Type: message`, with the likely meant name where one was not found."""
+    name = type(error).__name__
+    if isinstance(error, SystemExit):
+        return f"{name}: the code called exit(); nothing after it ran, variables were kept"
+    try:
+        message = str(error)
+    except Exception as inner:  # noqa: BLE001 - the agent's own exception class
+        message = f"(its text failed with {type(inner).__name__})"
+    if isinstance(error, MemoryError) and not message:
+        message = "the code needed more memory than the sandbox has"
+    message = _cut(message) + _suggestion(error, known)
+    return f"{name}: {message}" if message else name
+
+
+def _suggestion(error: BaseException, known: Iterable[str]) -> str:
+    try:
+        if type(error) is NameError and error.name:
+            return _suggest_name(error.name, known)
+        if type(error) is AttributeError and error.name and error.obj is not None:
+            public = [name for name in dir(error.obj) if not name.startswith("_")]
+            return _did_you_mean(error.name, public)
+    except Exception:  # noqa: BLE001 - names and attributes are the agent's: a suggestion is not worth a fault
+        return ""
+    return ""
+
+
+def _suggest_name(name: str, known: Iterable[str]) -> str:
+    if name in _USUAL_NAMES:
+        return f". Did you forget '{_USUAL_NAMES[name]}'?"
+    near = _did_you_mean(name, known)
+    if not near and name in sys.stdlib_module_names:
+        return f". Did you forget 'import {name}'?"
+    return near
+
+
+def _did_you_mean(name: str, known: Iterable[str]) -> str:
+    candidates = [text for text in known if type(text) is str][:2000]
+    near = difflib.get_close_matches(name, candidates, n=1, cutoff=0.7)
+    return f". Did you mean: '{near[0]}'?" if near and near[0] != name else ""
+
+
+def _is_own(filename: str) -> bool:
+    if _STEP_FILE.fullmatch(filename):
+        return True
+    return bool(_workspace) and filename.startswith(_workspace + os.sep)
+
+
+_workspace = ""
+
+
+def set_workspace(folder: str) -> None:
+    """Modules that the agent wrote in its workspace count as its own code."""
+    global _workspace
+    _workspace = folder
+
+
+def _place(filename: str, number: int, step: int) -> str:
+    source = linecache.getline(filename, number).strip()[:MAX_LINE]
+    match = _STEP_FILE.fullmatch(filename)
+    if match is None:
+        label = f"{os.path.relpath(filename, _workspace)}, line {number}"
+    elif int(match[1]) != step:
+        label = f"step {match[1]}, line {number}"
+    else:
+        label = f"line {number}"
+    return f"{label}: {source}" if source else label
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= MAX_MESSAGE else text[: MAX_MESSAGE - 1] + "…"
+
+
+class Warnings:
+    """Shows each warning once, on one line, without the path of the file it came from."""
+
+    def __init__(self, stream: TextIOBase) -> None:
+        self._stream = stream
+        self._shown: set[tuple[str, str]] = set()
+
+    def install(self) -> None:
+        """Make this the way warnings are shown."""
+        warnings.showwarning = self._show
+
+    def _show(
+        self,
+        message: Warning | str,
+        category: type[Warning],
+        filename: str,
+        lineno: int,
+        file: TextIO | None = None,
+        line: str | None = None,
+    ) -> None:
+        lines = str(message).strip().splitlines()
+        key = (category.__name__, lines[0][:300] if lines else "")
+        if key in self._shown or "FigureCanvasAgg is non-interactive" in key[1]:
+            return
+        if len(self._shown) < 1000:
+            self._shown.add(key)
+        (file or self._stream).write(f"{key[0]}: {key[1]}\n")
+
+
+def thread_failed(stream: TextIOBase, step: int, args: Any) -> None:
+    """A `threading.excepthook`: an exception that ended a thread of the agent's."""
+    if args.exc_type is SystemExit:
+        return
+    name = args.thread.name if args.thread else "a thread"
+    lines = [*where(args.exc_traceback, step), headline(args.exc_value)]
+    stream.write(f"In {name}:\n" + "\n".join(lines) + "\n")

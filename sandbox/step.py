@@ -1,0 +1,226 @@
+"""One step, seen from the app: feed the worker, watch the clock, collect what comes back."""
+
+import codecs
+import math
+import secrets
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from sandbox import wire
+from sandbox.calls import StepCalls
+from sandbox.output import Cleaner, HeadTail, gap_note
+from sandbox.process import Wake, WorkerGone, WorkerProcess
+
+GRACE_SECONDS = 2.0
+CANCEL_SECONDS = 0.6
+_AGAIN_SECONDS = 0.5  # an interrupt that the code swallowed is sent again
+
+
+class Output:
+    """Printed text of a step: cleaned, bounded, streamed. All that was streamed is `text`."""
+
+    def __init__(self, limit: int, show: Callable[[str], None] | None) -> None:
+        self._kept = HeadTail(limit)
+        self._show = show
+        self._printed, self._raw = Cleaner(), Cleaner()
+        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        self._parts: list[str] = []
+
+    def printed(self, text: str) -> None:
+        self._emit(self._kept.feed(self._printed.feed(text)))
+
+    def raw(self, data: bytes) -> None:
+        """Bytes written past Python's print: other programs, libraries in C."""
+        self._emit(self._kept.feed(self._raw.feed(self._decoder.decode(data))))
+
+    def tail(self, left_out: int, text: str) -> None:
+        """What the worker kept of text beyond its limit."""
+        self._kept.skip(left_out)
+        self.printed(text)
+
+    def finish(self) -> None:
+        for cleaner in (self._printed, self._raw):
+            self._emit(self._kept.feed(cleaner.finish()))
+        left_out, tail = self._kept.finish()
+        self._emit((gap_note(left_out) if left_out else "") + tail)
+
+    @property
+    def text(self) -> str:
+        return "".join(self._parts)
+
+    def _emit(self, text: str) -> None:
+        if text:
+            self._parts.append(text)
+            if self._show is not None:
+                self._show(text)
+
+
+@dataclass
+class Outcome:
+    """How a step ended. `gone` says why the worker has to be replaced, if it has."""
+
+    status: str = ""  # ok | error; empty when the worker never said
+    text: str = ""
+    value: Any = None
+    answered: bool = False
+    interrupted: bool = False
+    timed_out: bool = False
+    cancelled: bool = False
+    gone: str = ""
+
+
+class StepRun:
+    """Runs the code of one step in a ready worker."""
+
+    def __init__(
+        self,
+        worker: WorkerProcess,
+        calls: StepCalls,
+        output: Output,
+        *,
+        wake: Wake,
+        cancelled: Callable[[], bool],
+        timeout_seconds: float,
+    ) -> None:
+        self._worker = worker
+        self._calls = calls
+        self._output = output
+        self._wake = wake
+        self._cancelled = cancelled
+        self._limit = timeout_seconds
+        self._nonce = secrets.token_hex(8)
+        self._used = 0.0
+        self._mark = 0.0
+        self._stop_began: float | None = None
+        self._next_interrupt = math.inf
+        self._outcome = Outcome()
+
+    def run(self, code: str, step: int) -> Outcome:
+        """Run to the end, whatever that is; raises only what the app's own callbacks raise."""
+        outcome = self._outcome
+        try:
+            self._worker.send("step", self._nonce, step, self._limit, wire.clean_text(code))
+            self._mark = time.monotonic()
+            while not outcome.status:
+                self._turn()
+        except WorkerGone as gone:
+            outcome.gone = str(gone)
+        except wire.TooLarge as error:
+            outcome.status, outcome.text = "error", f"ValueError: the code is too long: {error}"
+        finally:
+            self._calls.abandon()
+        self._drain_raw()
+        self._output.finish()
+        return outcome
+
+    def _turn(self) -> None:
+        """Wait for the next thing to happen, and see to it."""
+        self._worker.wait(self._wake, self._seconds_to_wait())
+        self._wake.hush()
+        self._tick()
+        data = self._worker.read_raw()
+        if data:
+            self._output.raw(data)
+        for message in self._worker.read():
+            self._take(message)
+        for number, ok, body in self._calls.finished():
+            self._worker.send("result", self._nonce, number, ok, body)
+        if not self._outcome.status:
+            self._watch()
+
+    def _tick(self) -> None:
+        """The time of tools doesn't count."""
+        now = time.monotonic()
+        if not self._calls.in_flight:
+            self._used += now - self._mark
+        self._mark = now
+
+    def _seconds_to_wait(self) -> float:
+        now = time.monotonic()
+        if self._stop_began is not None:
+            return min(self._next_interrupt, self._stop_began + self._grace()) - now
+        deadline = self._calls.next_deadline()
+        if deadline is not None:
+            return deadline - now
+        return self._limit - self._used - (now - self._mark)
+
+    def _grace(self) -> float:
+        return CANCEL_SECONDS if self._outcome.cancelled else GRACE_SECONDS
+
+    def _watch(self) -> None:
+        """Stop the code when it is out of time or the user says so: ask first, then kill."""
+        now = time.monotonic()
+        if self._cancelled() and not self._outcome.cancelled:
+            self._outcome.cancelled = True
+            self._stop_began, self._next_interrupt = now, now
+            self._calls.abandon()
+        if self._stop_began is None and self._used >= self._limit:
+            self._outcome.timed_out = True
+            self._stop_began, self._next_interrupt = now, now
+        if self._stop_began is None:
+            return
+        if now >= self._stop_began + self._grace():
+            raise WorkerGone("had to be killed")
+        if now >= self._next_interrupt:
+            self._worker.interrupt()
+            self._next_interrupt = now + _AGAIN_SECONDS
+
+    def _take(self, message: list[Any]) -> None:
+        """One message of the worker; whatever is not expected here ends it."""
+        try:
+            kind, nonce, *fields = message
+            if nonce != self._nonce or self._outcome.status:
+                raise wire.WireError("a message that belongs to no step")
+            _TAKES[kind](self, *fields)
+        except (KeyError, TypeError, ValueError, wire.WireError) as error:
+            raise WorkerGone(f"broke its channel to the app ({error})") from None
+
+    def _take_out(self, text: str) -> None:
+        self._output.printed(_is(text, str))
+
+    def _take_tail(self, left_out: int, text: str) -> None:
+        self._output.tail(max(0, _is(left_out, int)), _is(text, str))
+
+    def _take_call(self, number: int, name: str, body: bytes) -> None:
+        self._drain_raw()
+        reply = self._calls.begin(_is(number, int), _is(name, str), body)
+        if reply is not None:
+            self._worker.send("result", self._nonce, *reply)
+
+    def _take_final(self, body: bytes) -> None:
+        value = wire.unpack(body)
+        if not self._outcome.answered:
+            self._outcome.answered, self._outcome.value = True, value
+
+    def _take_done(self, status: str, text: str, interrupted: bool, body: bytes | None) -> None:
+        outcome = self._outcome
+        if status not in ("ok", "error"):
+            raise wire.WireError("a step that ended in no known way")
+        outcome.text, outcome.interrupted = _is(text, str), bool(interrupted)
+        if body is not None and not outcome.answered:
+            outcome.value = wire.unpack(body)
+        outcome.status = status
+
+    def _drain_raw(self) -> None:
+        try:
+            while data := self._worker.read_raw():
+                self._output.raw(data)
+        except WorkerGone as gone:
+            self._outcome.gone = self._outcome.gone or str(gone)
+
+
+def _is(value: Any, kind: type) -> Any:
+    if type(value) is not kind:
+        raise wire.WireError(f"a {type(value).__name__} where a {kind.__name__} belongs")
+    return value
+
+
+_TAKES: dict[str, Callable[..., None]] = {
+    "out": StepRun._take_out,
+    "tail": StepRun._take_tail,
+    "call": StepRun._take_call,
+    "final": StepRun._take_final,
+    "done": StepRun._take_done,
+}

@@ -1,0 +1,195 @@
+"""The worker's side: turn what the code made into plain data.
+
+Numbers of numpy and SymPy become Python numbers, small arrays and columns become lists,
+tables become text, and anything else its bounded repr. The libraries are never imported
+here: a value of theirs can only be there when they are loaded already.
+"""
+
+import sys
+from collections import deque
+from collections.abc import Callable, Iterable
+from datetime import date, datetime, time, timedelta
+from decimal import Decimal
+from enum import Enum
+from fractions import Fraction
+from pathlib import PurePath
+from typing import Any
+
+MAX_DEPTH = 20
+MAX_ARRAY = 1_000
+MAX_ITEMS = 100_000
+MAX_TEXT = 4_000
+TABLE_ROWS = 10
+
+_PLAIN = (type(None), bool, int, float, str, bytes, complex, date, datetime, time, timedelta)
+_PLAIN_TYPES = frozenset((*_PLAIN, Decimal))
+_VIEWS: tuple[type, ...] = (type({}.keys()), type({}.values()), type({}.items()), range, deque)
+
+
+class NotPlain(TypeError):
+    """A value that has no plain form and may not be shown as text instead."""
+
+
+def plain(value: Any, *, as_text: bool) -> Any:
+    """`value` as plain data. What has no plain form becomes its repr if `as_text` (a value
+    shown to the model), and raises NotPlain if not (an argument of a tool)."""
+    left = [MAX_ITEMS]
+
+    def turn(item: Any, depth: int) -> Any:
+        kind = type(item)
+        if kind in _PLAIN_TYPES:
+            return item
+        left[0] -= 1
+        if depth > MAX_DEPTH or left[0] < 0:
+            raise _TooMuch
+        if kind in (list, tuple, set, frozenset):
+            return _container(kind, item, depth, turn)
+        if isinstance(item, dict):
+            return {key_of(k, depth): turn(v, depth + 1) for k, v in dict.items(item)}
+        found = _known(item)
+        if found is not item:
+            return turn(found, depth)
+        if as_text:
+            return show(item)
+        raise NotPlain(f"{kind.__name__} is not plain data")
+
+    def key_of(key: Any, depth: int) -> Any:
+        turned = turn(key, depth + 1)
+        try:
+            hash(turned)
+        except TypeError:
+            return show(key)
+        return turned
+
+    try:
+        return turn(value, 0)
+    except _TooMuch:
+        if as_text:
+            return show(value)
+        raise NotPlain(
+            f"the data is too large or too deep: at most {MAX_ITEMS:,} containers, "
+            f"{MAX_DEPTH} levels"
+        ) from None
+
+
+class _TooMuch(Exception):
+    pass
+
+
+def _container(kind: type, items: Iterable[Any], depth: int, turn: Callable[..., Any]) -> Any:
+    turned = [item if type(item) in _PLAIN_TYPES else turn(item, depth + 1) for item in items]
+    if kind in (set, frozenset):
+        try:
+            return kind(turned)
+        except TypeError:
+            return turned
+    return kind(turned)
+
+
+def _known(item: Any) -> Any:
+    """A plainer form of a value whose type is known; the value itself if it isn't."""
+    if isinstance(item, Enum):
+        return item.value if isinstance(item, (int, str)) else str(item)
+    for base, turn in _BASES:
+        if isinstance(item, base):
+            return turn(item)
+    for name, turn_library in _LIBRARIES.items():
+        if name in sys.modules and type(item).__module__.split(".")[0] in _MODULES[name]:
+            return turn_library(item)
+    return item
+
+
+# Subclasses of plain types lose what they add; a named tuple is a tuple on the wire.
+_BASES: list[tuple[type | tuple[type, ...], Callable[[Any], Any]]] = [
+    (bool, bool),
+    (int, lambda v: int.__int__(v)),
+    (str, lambda v: str.__str__(v)),
+    (bytes, lambda v: bytes.__getitem__(v, slice(None))),
+    ((bytearray, memoryview), bytes),
+    (tuple, lambda v: tuple(tuple.__iter__(v))),
+    (list, lambda v: list(list.__iter__(v))),
+    (set, set),
+    (frozenset, frozenset),
+    (_VIEWS, list),
+    ((Fraction, PurePath), str),
+]
+
+
+def _from_numpy(item: Any) -> Any:
+    numpy = sys.modules["numpy"]
+    if isinstance(item, numpy.generic):
+        value = item.item()
+        return value if type(value) in _PLAIN_TYPES else str(item)
+    if isinstance(item, numpy.ndarray):
+        if item.size <= MAX_ARRAY:
+            return item.tolist()
+        return f"{_cut(str(item))}\narray of shape {item.shape}, {item.dtype}"
+    return item
+
+
+def _from_pandas(item: Any) -> Any:
+    pandas = sys.modules["pandas"]
+    if item is pandas.NaT or item is pandas.NA:
+        return None
+    if isinstance(item, pandas.Timestamp):
+        return item.to_pydatetime(warn=False)
+    if isinstance(item, pandas.Timedelta):
+        return item.to_pytimedelta()
+    if isinstance(item, pandas.DataFrame):
+        return table_text(item)
+    if isinstance(item, pandas.Series):
+        return _from_series(item, pandas)
+    if isinstance(item, pandas.Index):
+        return item.tolist() if len(item) <= MAX_ARRAY else str(item)
+    if hasattr(item, "tolist") and hasattr(item, "__len__") and len(item) <= MAX_ARRAY:
+        return list(item.tolist())
+    return item
+
+
+def _from_series(series: Any, pandas: Any) -> Any:
+    """Labels that say something make a dictionary; row numbers make a list."""
+    if len(series) > MAX_ARRAY:
+        return str(series)
+    labels = series.index
+    if pandas.api.types.is_integer_dtype(labels.dtype) or not labels.is_unique:
+        return series.tolist()
+    return dict(zip(labels.tolist(), series.tolist(), strict=True))
+
+
+def table_text(frame: Any) -> str:
+    """The first rows of a DataFrame, and how many there are."""
+    text = frame.head(TABLE_ROWS).to_string(max_cols=20, max_colwidth=60, show_dimensions=False)
+    if len(frame) <= TABLE_ROWS and frame.shape[1] <= 20:
+        return _cut(text)
+    return f"{_cut(text)}\n[{len(frame):,} rows × {frame.shape[1]:,} columns]"
+
+
+def _from_sympy(item: Any) -> Any:
+    if getattr(item, "is_Boolean", False):
+        return bool(item) if item.is_Atom and not item.is_Symbol else str(item)
+    if getattr(item, "is_Integer", False):
+        return int(item)
+    if getattr(item, "is_Number", False) and getattr(item, "is_finite", False):
+        return float(item)
+    if hasattr(item, "tolist") and hasattr(item, "shape"):
+        return item.tolist()
+    return str(item)
+
+
+_LIBRARIES = {"numpy": _from_numpy, "pandas": _from_pandas, "sympy": _from_sympy}
+_MODULES = {"numpy": ("numpy",), "pandas": ("pandas",), "sympy": ("sympy", "mpmath")}
+
+
+def show(value: Any) -> str:
+    """The repr of a value, bounded; never raises an ordinary exception."""
+    try:
+        text = repr(value)
+        return _cut(text) if type(text) is str else f"<{type(value).__name__}>"
+    except Exception as error:  # noqa: BLE001 - the repr is the agent's code: whatever it does, say so
+        return f"<{type(value).__name__}; its repr failed with {type(error).__name__}>"
+
+
+def _cut(text: str, limit: int = MAX_TEXT) -> str:
+    if len(text) <= limit:
+        return text
+    return f"{text[:limit]}… ({len(text):,} characters in all)"
