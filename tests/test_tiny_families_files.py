@@ -1,5 +1,6 @@
 """Every family of tables, plots, files and recovery: its steps, run for real, give its answer."""
 
+import ast
 import random
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,7 +10,7 @@ import pytest
 from matplotlib import pyplot
 
 from serving.tiny.example import Example
-from serving.tiny.families import files, plots, recovery, tables
+from serving.tiny.families import files, plots, recovery, table_groups, tables
 from serving.tiny.judge import is_right
 from serving.tiny.phrasings import Phrasings, flatten, is_held_out
 from serving.tiny.world import World
@@ -84,6 +85,18 @@ def test_wordings_suffice_on_both_sides(name: str) -> None:
     assert isinstance(table, dict)
     for kind, group in table.items():
         assert sum(not is_held_out(name, template) for template in group) >= 2, kind
+
+
+def test_group_means_never_lie_halfway_between_two_roundings() -> None:
+    rng = random.Random(3)
+    for _ in range(400):
+        question = table_groups.each_group(rng)
+        by, column = question.used
+        for group, shown in ast.literal_eval(question.expect.value).items():
+            values = [v for g, v in zip(by.values, column.values, strict=True) if g == group]
+            if ".mean()" in question.lines[0]:
+                mean = sum(values) / len(values)
+                assert round(mean + 2e-8, 4) == round(mean - 2e-8, 4) == shown
 
 
 def test_no_wording_is_used_twice() -> None:
