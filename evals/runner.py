@@ -11,6 +11,7 @@ import platform
 import re
 import tempfile
 import threading
+import weakref
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
@@ -184,11 +185,12 @@ def run_tasks(
     done = results.done_ids
     waiting = (task for task in tasks if task.id not in done)
     failures = 0
-    with ThreadPoolExecutor(jobs, thread_name_prefix="eval") as pool:
-        running: set[Future[Result]] = set()
+    running: set[Future[Result]] = set()
+    open_now = _OpenNow(opened)
+    with ThreadPoolExecutor(jobs, thread_name_prefix="eval") as pool, open_now:
         while True:
             while len(running) < jobs and (task := next(waiting, None)) is not None:
-                running.add(pool.submit(run_task, task, opened))
+                running.add(pool.submit(run_task, task, open_now))
             if not running:
                 return
             ended, running = wait(running, return_when=FIRST_COMPLETED)
@@ -202,6 +204,29 @@ def run_tasks(
                         f"{failures} tasks in a row failed: {result.error}",
                         fix="Mend that and give the same command again; it goes on from here.",
                     )
+
+
+class _OpenNow:
+    """Opens sessions and, when the evaluation is left early, stops those that still run.
+
+    Otherwise Ctrl-C would wait for every task that is under way.
+    """
+
+    def __init__(self, opened: OpenSession) -> None:
+        self._opened = opened
+        self._sessions: weakref.WeakSet[Session] = weakref.WeakSet()
+
+    def __call__(self, task: Task, folder: Path) -> Session:
+        session = self._opened(task, folder)
+        self._sessions.add(session)
+        return session
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, *_: object) -> None:
+        for session in list(self._sessions):
+            session.cancel()
 
 
 def about(hearth: Hearth, task_files: Sequence[Path], command: str) -> dict[str, Any]:

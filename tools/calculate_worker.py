@@ -199,9 +199,12 @@ def _operand_start(text: str, end: int) -> int:
 
 
 def _solve_equation(left: Any, right: Any) -> str:
-    unknowns = sorted((left - right).free_symbols, key=str)
+    rest = sympy.expand(left - right)
+    unknowns = sorted(rest.free_symbols, key=str)
     if not unknowns:
-        return show(sympy.Eq(left, right))
+        if not (left.free_symbols or right.free_symbols):
+            return show(sympy.Eq(left, right))
+        return "true for every value" if rest == 0 else "no solution"
     if len(unknowns) > 1:
         names = ", ".join(map(str, unknowns))
         raise ValueError(f"The equation has several unknowns ({names}); name one: solve(…, x).")

@@ -53,6 +53,8 @@ def convert(data: bytes, name: str) -> str:
         text = converter.convert_stream(io.BytesIO(data), stream_info=info).markdown
     except Exception as error:  # each format's library has errors of its own
         raise ValueError(f"{name} can't be read: {_first_line(error)}") from error
+    if text.startswith("%PDF-"):  # a damaged pdf without binary parts is passed on as plain text
+        raise ValueError(f"{name} can't be read: the pdf is damaged.")
     return visible(text).strip()
 
 
