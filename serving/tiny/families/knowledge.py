@@ -22,7 +22,7 @@ from serving.tiny.families.remember_facts import REMEMBER, STATEMENTS, third_per
 from serving.tiny.families.values import value
 from serving.tiny.families.web_facts import TOPICS, WEB, WEB_BY_KEY, WEB_BY_TOPIC
 from serving.tiny.families.words import ADJECTIVES, FIRST_NAMES, NOUNS, made_up
-from serving.tiny.families.writing import literal
+from serving.tiny.families.writing import literal, phrase
 from serving.tiny.phrasings import Family, Phrasings, Templates, vary
 
 NOTHING_ON_WEB = "I found nothing about that on the web."
@@ -57,9 +57,15 @@ class _Subject:
         self.phrase = f"the {self.name}" if article else self.name
 
 
+def _chatter(rng: random.Random) -> str:
+    text = phrase(rng, marks=False)
+    return f"{text[0].upper()}{text[1:]}."
+
+
 def _page(rng: random.Random, subject: _Subject, sentences: list[str]) -> WebPage:
     if rng.random() < 0.35:
-        sentences = [*sentences, rng.choice(_FILLERS)]
+        filler = rng.choice(_FILLERS) if rng.random() < 0.5 else _chatter(rng)
+        sentences = [*sentences, filler]
         if rng.random() < 0.4:
             sentences = [sentences[-1], *sentences[:-1]]
     slug = subject.name.replace(" ", "_")

@@ -206,7 +206,7 @@ What size does {e} wear?
 Which size did I note for {e}?
 Find {e}'s size in my notes.
 
-tyre pressure {e} | car | number code
+tyre pressure {e} | car | pressure
 - Tyre pressure {e}: {v}
 - The {e} tyre pressure is {v}
 What is the tyre pressure for the {e}?
@@ -269,14 +269,14 @@ What is the password for {e}?
 Which password did I note for {e}?
 Look up the {e} password in my notes.
 
-{e} version | computer | score
+{e} version | computer | version
 - {e}: version {v}
 - We run version {v} of {e}
 Which version of {e} do we run?
 What version of {e} did I note?
 Check my notes for the version of {e}.
 
-{e} port | computer | number code
+{e} port | computer | port
 - {e} port: {v}
 - {e} listens on port {v}
 Which port does {e} listen on?
@@ -304,12 +304,19 @@ When is {e} due?
 On what day is {e} due back?
 Look in my notes for when {e} is due back.
 
-{e} dose | health | grams
-- {e}: dose {v}
-- The dose of {e} is {v}
-What is the dose of {e} in my notes?
-Which dose of {e} did I note?
-Find the dose for {e} in my notes.
+{e} room | health | few
+- {e}: room {v}
+- The room of {e} is {v}
+In which room is {e}?
+Which room did I note for {e}?
+Find the room of {e} in my notes.
+
+{e} practice | health | street
+- {e}: practice at {v}
+- The practice of {e} is at {v}
+Where is the practice of {e}?
+At what address is {e}'s practice, according to my notes?
+Look up the practice of {e} in my notes.
 
 {e} appointment | health | day and time
 - {e} appointment: {v}

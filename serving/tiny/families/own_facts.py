@@ -124,7 +124,7 @@ What is the licence plate of my car?
 Tell me my licence plate.
 Do you remember my licence plate?
 
-shoe size | user | size
+shoe size | user | shoe size
 - my shoe size is {v}
 What is my shoe size?
 Which shoe size do I wear?

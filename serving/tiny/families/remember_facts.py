@@ -41,7 +41,7 @@ STATEMENTS: tuple[tuple[str, str], ...] = (
     ("my lawyer is {v}", "person"),
     ("my train leaves at {v}", "clock"),
     ("my exam is on {v}", "day and time"),
-    ("my blood type is {v}", "size"),
+    ("my blood type is {v}", "blood type"),
     ("my office is in {v}", "city"),
     ("{f}'s birthday is on {v}", "day"),
     ("{f}'s phone number is {v}", "phone"),

@@ -224,6 +224,12 @@ VALUES: dict[str, Callable[[random.Random], str]] = {
         f"{rng.randint(1, 240)} {name(rng)} {rng.choice(('Street', 'Road', 'Lane'))}"
     ),
     "email": lambda rng: f"{rng.choice(FIRST_NAMES).lower()}@{made_up(rng)}.example",
+    "sea": lambda rng: f"Gulf of {name(rng)}" if rng.random() < 0.5 else f"{name(rng)} Sea",
+    "shoe size": _count(34, 48),
+    "blood type": _one_of(("A+", "A-", "B+", "B-", "AB+", "AB-", "0+", "0-")),
+    "version": lambda rng: f"{rng.randint(1, 24)}.{rng.randint(0, 30)}",
+    "pressure": lambda rng: f"{rng.randint(18, 55) / 10} bar",
+    "port": lambda rng: str(rng.randint(80, 9999)),
     "size": lambda rng: rng.choice((str(rng.randint(34, 48)), "S", "M", "L", "XL")),
     "address": lambda rng: f"192.168.{rng.randint(0, 9)}.{rng.randint(2, 254)}",
     "noun": lambda rng: rng.choice(NOUNS),

@@ -196,10 +196,10 @@ Look up the length of {e}.
 Search the web for the length of {e}.
 Find out how long {e} is.
 
-mouth | river | name
-- {e} flows into the Gulf of {v}.
-- {e} ends in the Gulf of {v}.
-- The mouth of {e} is at the Gulf of {v}.
+mouth | river | sea
+- {e} flows into the {v}.
+- {e} ends in the {v}.
+- The mouth of {e} is at the {v}.
 Which sea does {e} flow into?
 Where does {e} flow into the sea?
 What does {e} flow into?
