@@ -165,7 +165,6 @@ def transformers_command(plan: Plan, port: int, key: str) -> Command:
         sys.executable,
         "-P",  # the working folder must not shadow a package
         str(Path(__file__).with_name("transformers_server.py")),
-        source.model_id,
         *("--host", "127.0.0.1", "--port", str(port)),
         *("--device", "auto" if plan.options["device"] != "cpu" else "cpu"),
         *("--dtype", plan.options["dtype"]),
@@ -173,6 +172,7 @@ def transformers_command(plan: Plan, port: int, key: str) -> Command:
     ]
     if plan.options["quantize"] == "nf4":
         argv += ["--quantization", "bnb-4bit"]
+    argv += ["--", source.model_id]  # a folder's name may begin with a dash
     env = engine_environment(offline=local, key=key)
     folder = source.folder.parent if source.folder and not source.from_hub else Path("/")
     return Command(argv, env, folder)
@@ -199,7 +199,8 @@ def engine_environment(*, offline: bool, key: str) -> dict[str, str]:
 def local_client(endpoint: Endpoint, timeout: float = 5.0) -> httpx.Client:
     """A client for an engine on loopback; the user's proxy settings must not touch it."""
     headers = {"authorization": f"Bearer {endpoint.api_key}"} if endpoint.api_key else {}
-    return httpx.Client(trust_env=False, timeout=timeout, headers=headers)
+    # Plain http: to load the certificates would be most of the work of a health check.
+    return httpx.Client(trust_env=False, verify=False, timeout=timeout, headers=headers)
 
 
 def answers_health(endpoint: Endpoint) -> bool:

@@ -51,11 +51,14 @@ def resolve_model(name: str) -> ModelSource:
     if name == BUNDLED_MODEL:
         return _from_folder(BUNDLED_FOLDER, shown="models/tiny", bundled=True)
     path = Path(name).expanduser()
-    for candidate in (path, ROOT / path):
-        if candidate.is_dir():
-            return _from_folder(candidate.resolve(), shown=name)
-        if candidate.is_file():
-            raise _no_model(name, "it is a file, not a folder with a model in it")
+    try:
+        for candidate in (path, ROOT / path):
+            if candidate.is_dir():
+                return _from_folder(candidate.resolve(), shown=name)
+            if candidate.is_file():
+                raise _no_model(name, "it is a file, not a folder with a model in it")
+    except OSError as error:  # a folder on the way may not be entered, or the name is too long
+        raise _no_model(name[:200], f"it can't be read ({error.strerror})") from None
     if name.startswith(("/", ".", "~")) or not _HUB_ID.fullmatch(name):
         raise InputError(
             f"There is no model folder {name}.",

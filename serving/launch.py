@@ -1,0 +1,136 @@
+"""One start of an engine: the process, its log, the wait until it answers, why it failed.
+
+The supervisor makes one `Launch` for every start and restart.
+"""
+
+import contextlib
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import httpx
+
+from errors import EngineError
+from serving.causes import explain
+from serving.engines import Endpoint, Engine, Plan, Say, local_client
+from serving.guard import GuardedProcess
+from serving.logs import new_log, tail
+from serving.model_source import downloaded_bytes
+from serving.ports import HOST
+from serving.state import unwritable
+
+LOG_LINES = 30
+_POLL_SECONDS = 0.1
+_SAY_EVERY_SECONDS = 5.0
+
+
+class Launch:
+    """An engine's process, started by the constructor; `endpoint` is where it will answer.
+
+    Raises EngineError when the process or its log can't be made.
+    """
+
+    def __init__(self, row: Engine, plan: Plan, *, port: int, key: str, logs: Path) -> None:
+        assert row.command is not None
+        self.row, self.plan = row, plan
+        self._began = time.monotonic()
+        command = row.command(plan, port, key)
+        try:
+            self.log = new_log(logs, plan.notes)
+        except OSError as error:
+            raise unwritable(logs, error) from None
+        try:
+            self.process = GuardedProcess(
+                command.argv, env=command.env, cwd=command.cwd, log=self.log
+            )
+        except OSError as error:
+            raise EngineError(
+                f"The engine {row.name} can't be started: {error}.",
+                fix="Run `make run`, which mends the installation.",
+            ) from None
+        model_id = plan.source.model_id
+        self.endpoint = Endpoint(
+            f"http://{HOST}:{port}/v1", key, model_id, row.name, self.process.pid
+        )
+
+    @property
+    def seconds(self) -> float:
+        """Seconds since the start."""
+        return time.monotonic() - self._began
+
+    def await_ready(self, go_on: Callable[[], float], say: Say) -> None:
+        """Wait until the engine answers and has given a first reply.
+
+        `go_on` returns the seconds that are left, or raises to end the wait. Raises
+        EngineError when the engine ends or can't reply.
+        """
+        assert self.row.ready is not None
+        source = self.plan.source
+        if source.folder is None:
+            size = (
+                f"{source.download_bytes / 1e9:.1f} GB" if source.download_bytes else "size unknown"
+            )
+            say(f"{source.model_id} is not on this machine yet: downloading it ({size})")
+        said, phase = time.monotonic(), ""
+        while not self.row.ready(self.endpoint):
+            if self.process.wait(_POLL_SECONDS):
+                go_on()
+                raise self.ended("ended before it was ready")
+            go_on()
+            now, doing = time.monotonic(), self._phase()
+            if doing and (doing != phase or now - said >= _SAY_EVERY_SECONDS):
+                say(f"{doing} ({self.seconds:.0f} s)")
+                said, phase = now, doing
+        self._warm_up(go_on)
+
+    def _phase(self) -> str:
+        log = self.log_tail(200)
+        doing = [what for text, what in self.row.phases if text in log]
+        if not doing:
+            return ""
+        source = self.plan.source
+        if source.folder is None and source.download_bytes:
+            have = min(downloaded_bytes(source.model_id), source.download_bytes)
+            if have < source.download_bytes:
+                return f"downloading, {have / 1e9:.1f} of {source.download_bytes / 1e9:.1f} GB"
+        return doing[-1]
+
+    def _warm_up(self, go_on: Callable[[], float]) -> None:
+        """One token: what the first request loads is loaded, and a model that can't is known."""
+        request = {
+            "model": self.endpoint.model_id,
+            "messages": [{"role": "user", "content": "Hi"}],
+            "max_tokens": 1,
+        }
+        try:
+            with local_client(self.endpoint, timeout=max(5.0, go_on())) as client:
+                reply = client.post(f"{self.endpoint.base_url}/chat/completions", json=request)
+        except httpx.HTTPError as error:
+            ended = self.process.wait(1.0)
+            go_on()
+            if ended:
+                raise self.ended("ended at its first reply") from None
+            raise self.failed(f"gave no first reply ({error})") from None
+        if reply.status_code != 200:
+            raise self.failed(f"answered its first request with {reply.status_code}")
+
+    def ended(self, how: str) -> EngineError:
+        """The error for an engine whose process has ended, with the likely cause in words."""
+        cause = explain(self.log_tail(200), self.process.code)
+        return EngineError(
+            f"The engine {self.row.name} {how}: {cause.what}.", fix=cause.fix, log=self.log_tail()
+        )
+
+    def failed(self, how: str) -> EngineError:
+        """The error for an engine that runs but doesn't do its work."""
+        cause = explain(self.log_tail(200), 0)
+        known = "" if cause.what.startswith("it exited") else f": {cause.what}"
+        return EngineError(
+            f"The engine {self.row.name} {how}{known}.", fix=cause.fix, log=self.log_tail()
+        )
+
+    def log_tail(self, lines: int = LOG_LINES) -> str:
+        """The last lines of the log."""
+        with contextlib.suppress(OSError):
+            return tail(self.log, lines)
+        return ""
