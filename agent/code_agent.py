@@ -16,6 +16,7 @@ The loop itself (`run`, `_run_stream`), the step types and the memory are smolag
 import threading
 import time
 from collections.abc import Callable, Generator
+from pathlib import Path
 from typing import Any
 
 from smolagents import CodeAgent, LogLevel, Model, Tool
@@ -52,7 +53,7 @@ class ReasoningCodeAgent(CodeAgent):
 
     `emit` receives each event of the run as it happens; `cancel`, once set, ends the model's
     reply and the running code with `errors.Cancelled`. `instructions` is the whole prompt
-    that opens the conversation.
+    that opens the conversation; `workspace` the folder the executor works in.
     """
 
     def __init__(
@@ -61,6 +62,7 @@ class ReasoningCodeAgent(CodeAgent):
         model: Model,
         executor: PythonExecutor,
         *,
+        workspace: Path,
         instructions: str,
         remembers_turns: bool,
         max_steps: int,
@@ -69,6 +71,7 @@ class ReasoningCodeAgent(CodeAgent):
     ) -> None:
         self.emit = emit
         self.cancel = cancel
+        self.workspace = workspace
         self.remembers_turns = remembers_turns
         super().__init__(
             tools=tools,
@@ -164,13 +167,17 @@ class ReasoningCodeAgent(CodeAgent):
         self, memory_step: ActionStep, observation: str, error: str | None, started: float
     ) -> None:
         memory_step.observations = observation
-        made = [str(path) for path in getattr(self.python_executor, "artefacts", [])]
+        made: list[str] = []
+        if memory_step.code_action:
+            made = [
+                str(path.relative_to(self.workspace)) for path in self.python_executor.artefacts
+            ]
         self.emit(
             events.StepFinished(
                 memory_step.step_number,
                 observation,
                 error,
-                made if memory_step.code_action else [],
+                made,
                 round(time.monotonic() - started, 3),
             )
         )

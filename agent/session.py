@@ -98,6 +98,7 @@ class Session:
             list(tools),
             model,
             executor,  # type: ignore[arg-type]  # a PythonExecutor with the Protocol's additions
+            workspace=workspace,
             instructions=instructions,
             remembers_turns=remembers_turns,
             max_steps=limits.max_steps,
