@@ -24,11 +24,10 @@ def find_answer(text: str, cut: bool = False) -> str | None:
     boxed = _last_box(text)
     if boxed is not None or cut:
         return boxed
-    label = None
-    for label in _LABEL.finditer(text):
-        pass
-    if label is None:
+    labels = list(_LABEL.finditer(text))
+    if not labels:
         return None
+    label = labels[-1]
     rest = text[label.end() :].strip()
     first, _, _ = rest.partition("\n")
     first = first.strip()

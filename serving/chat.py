@@ -17,7 +17,8 @@ import queue
 import threading
 import time
 import weakref
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
+from contextlib import aclosing
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
@@ -29,6 +30,7 @@ from errors import Cancelled, HearthError, InputError, ModelError
 from serving import faults
 from serving.families import Family
 from serving.faults import Fault, Server
+from serving.loop import LoopThread
 from serving.model import (
     Message,
     PlainMessage,
@@ -99,7 +101,7 @@ class ChatModel(StreamingModel):
         }
         self._droppable = [name for name in self._sampling if chosen[name] is None]
         self._not_taken: set[str] = set()  # fields that this server has refused
-        self._loop = _LoopThread(f"chat {model_id}")
+        self._loop = LoopThread(f"chat {model_id}")
         self._client: httpx.AsyncClient | None = None
         weakref.finalize(self, self._loop.close)
 
@@ -171,7 +173,7 @@ class ChatModel(StreamingModel):
             put(_without(self._key, fault.error))
         except HearthError as error:
             put(error)
-        except Exception as error:  # the reader waits on the other thread and must hear of it
+        except Exception as error:  # noqa: BLE001 - the reader waits on another thread
             put(error)
 
     def _again(self, started: float) -> Callable[[Exception], bool | float]:
@@ -217,18 +219,18 @@ class ChatModel(StreamingModel):
             await response.aread()
             self._take(response.text, attempt)
             return
-        stream = _payloads(response)
-        while not attempt.splitter.done:
-            # A finished reply is not kept waiting for a server that forgets to end the stream.
-            limit = _USAGE_SECONDS if attempt.finish_reason else None
-            try:
-                data = await asyncio.wait_for(anext(stream), limit)
-            except (StopAsyncIteration, TimeoutError):
-                break
-            if data == "[DONE]":
-                attempt.finish_reason = attempt.finish_reason or "stop"
-                break
-            self._take(data, attempt)
+        async with aclosing(_payloads(response)) as stream:
+            while not attempt.splitter.done:
+                # A finished reply is not kept waiting for a server that doesn't end the stream.
+                limit = _USAGE_SECONDS if attempt.finish_reason else None
+                try:
+                    data = await asyncio.wait_for(anext(stream), limit)
+                except (StopAsyncIteration, TimeoutError):
+                    break
+                if data == "[DONE]":
+                    attempt.finish_reason = attempt.finish_reason or "stop"
+                    break
+                self._take(data, attempt)
         if not attempt.splitter.done and attempt.finish_reason is None:
             raise self._server.broken_off("the stream ended early", attempt.partial())
 
@@ -340,7 +342,7 @@ class _Attempt:
         return self.splitter.finish("cancelled") if self.heard else None
 
 
-async def _payloads(response: httpx.Response) -> AsyncIterator[str]:
+async def _payloads(response: httpx.Response) -> AsyncGenerator[str, None]:
     """The data of each server-sent event.
 
     Lines are split as bytes: httpx's own aiter_lines also splits at characters such as U+2028,
@@ -359,77 +361,6 @@ async def _payloads(response: httpx.Response) -> AsyncIterator[str]:
         data.append(pending[5:].strip())
     if data:
         yield b"\n".join(data).decode("utf-8", "replace")
-
-
-class _Call:
-    """A coroutine that runs on the loop's thread; `done` once it has ended in whatever way."""
-
-    def __init__(self, loop: asyncio.AbstractEventLoop, work: Coroutine[Any, Any, None]) -> None:
-        self.done = threading.Event()
-        self._loop = loop
-        self._work = work
-        self._task: asyncio.Task[None] | None = None
-        loop.call_soon_threadsafe(self._start)
-
-    def _start(self) -> None:
-        self._task = self._loop.create_task(self._work)
-        self._task.add_done_callback(lambda _: self.done.set())
-
-    def cancel(self, wait_seconds: float = 1.0) -> None:
-        """End it, and wait until the connection is closed."""
-        if not self.done.is_set() and not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(lambda: self._task and self._task.cancel())
-            self.done.wait(wait_seconds)
-
-
-class _LoopThread:
-    """An event loop on a daemon thread, started by the first call."""
-
-    def __init__(self, name: str) -> None:
-        self._name = name
-        self._lock = threading.Lock()
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._thread: threading.Thread | None = None
-        self._closers: list[Callable[[], Coroutine[Any, Any, None]]] = []
-        self._closed = False
-
-    def call(self, work: Coroutine[Any, Any, None]) -> _Call:
-        with self._lock:
-            if self._closed:
-                work.close()
-                raise ModelError("The model's client is closed.", fix="Make a new ChatModel.")
-            if self._loop is None:
-                self._loop = asyncio.new_event_loop()
-                self._thread = threading.Thread(
-                    target=self._loop.run_forever, name=self._name, daemon=True
-                )
-                self._thread.start()
-            return _Call(self._loop, work)
-
-    def on_close(self, closer: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        self._closers.append(closer)
-
-    def close(self) -> None:
-        with self._lock:
-            self._closed = True
-            loop, thread = self._loop, self._thread
-            self._loop = self._thread = None
-        if loop is None or thread is None:
-            return
-        loop.call_soon_threadsafe(lambda: loop.create_task(self._wind_up(loop)))
-        if thread is not threading.current_thread():
-            thread.join(timeout=5)
-            if not thread.is_alive():
-                loop.close()
-
-    async def _wind_up(self, loop: asyncio.AbstractEventLoop) -> None:
-        tasks = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        for closer in self._closers:
-            await closer()
-        loop.stop()
 
 
 def _shown(url: str) -> str:

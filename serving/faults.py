@@ -54,13 +54,14 @@ class Server:
     def unreachable(self, error: httpx.TransportError) -> Fault:
         """No connection, or one that broke before the first token."""
         why = str(error).strip() or type(error).__name__
-        return Fault(
-            ModelError(
-                f"The model's server at {self.address} can't be reached ({why}).",
-                fix="Is it running, and is the address right (HEARTH_ENDPOINT_URL)?",
-            ),
-            "connection",
-        )
+        if isinstance(error, httpx.ConnectError | httpx.ConnectTimeout):
+            what = f"can't be reached ({why})"
+            fix = "Is it running, and is the address right (HEARTH_ENDPOINT_URL)?"
+        else:
+            what = f"closed the connection before it answered ({why})"
+            fix = "Look at the server's log: it may have run out of memory or be restarting."
+        text = f"The model's server at {self.address} {what}."
+        return Fault(ModelError(text, fix=fix), "connection")
 
     def broken_off(self, why: str, partial: object) -> Fault:
         """A stream that ended before its end."""

@@ -4,7 +4,7 @@ import threading
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 from smolagents.models import ChatMessage, ChatMessageStreamDelta, MessageRole, Model
 from smolagents.monitoring import TokenUsage
@@ -13,8 +13,8 @@ from errors import InputError, ModelError
 from serving.families import Family
 from serving.reply import Piece, Reply
 
-Message = ChatMessage | Mapping[str, Any]
-PlainMessage = dict[str, str]
+Message: TypeAlias = ChatMessage | Mapping[str, Any]
+PlainMessage: TypeAlias = dict[str, str]
 
 _ROLES = {
     "user": "user",
@@ -76,11 +76,10 @@ class StreamingModel(Model):
         **kwargs: Any,
     ) -> ChatMessage:
         """The stream, drained: `content` is the reply's text, `raw` the `Reply`."""
-        last = None
-        for last in self.generate_stream(
+        stream = self.generate_stream(
             messages, stop_sequences, response_format, tools_to_call_from, **kwargs
-        ):
-            pass
+        )
+        last = next((delta for delta in stream if delta.reply is not None), None)
         if last is None or last.reply is None:
             raise ModelError("The model's stream ended without a reply.")
         return ChatMessage(
@@ -125,9 +124,8 @@ def plain_messages(messages: Sequence[Message], family: Family) -> list[PlainMes
     plain: list[PlainMessage] = []
     for message in messages:
         role, text = _role(message), _text(message)
-        if role == "system" and (
-            not family.system_role or any(m["role"] != "system" for m in plain)
-        ):
+        late = any(before["role"] != "system" for before in plain)
+        if role == "system" and (late or not family.system_role):
             role = "user"
         if plain and plain[-1]["role"] == role:
             plain[-1]["content"] = "\n\n".join(t for t in (plain[-1]["content"], text) if t)
@@ -146,9 +144,8 @@ def _role(message: Message) -> str:
     role = _part(message, "role")
     name = role.value if isinstance(role, MessageRole) else str(role)
     if name not in _ROLES:
-        raise InputError(
-            f"A message has the unknown role {name!r}.", fix=f"Use {', '.join(_ROLES)}."
-        )
+        known = ", ".join(_ROLES)
+        raise InputError(f"A message has the unknown role {name!r}.", fix=f"Use one of: {known}.")
     return _ROLES[name]
 
 

@@ -15,50 +15,16 @@ bounded number of times, however the server cuts its deltas. Its rules:
 - A token of the chat template after the thinking ends the reply: what follows is invented.
 """
 
-import re
-import textwrap
 from collections.abc import Callable
 from dataclasses import dataclass
+from re import Match, Pattern
 from typing import Literal, NamedTuple
 
+from serving import markup
 from serving.answers import find_answer
+from serving.markup import LINE, PYTHON, Block, Finish, language, normal_finish
 
-Finish = Literal["code", "stop", "length", "cancelled"]
 Kind = Literal["thinking", "text"]
-
-_PYTHON = frozenset({"python", "py", "python3", "ipython", "tool_code"})
-_NESTING = frozenset({"markdown", "md"})  # blocks that may show a python fence as an example
-_LINE = 200  # a fence's line is no longer than this, in characters
-_INLINE = 2000  # nor is `<code>` with its content on one line
-_QUOTES = "'\"`"
-_TURN_STARTS = frozenset({"<｜Assistant｜>", "<｜begin▁of▁sentence｜>", "<|im_start|>"})
-_TURNS = _TURN_STARTS | {
-    "<｜end▁of▁sentence｜>", "<｜User｜>", "<|im_end|>", "<|endoftext|>", "<|eot_id|>",
-    "<|start_header_id|>", "<|end|>", "<|return|>",
-}  # fmt: skip
-
-_THINK_TAG = re.compile(r"</?think>")
-_PROSE = re.compile(
-    r"</?think>|<code\b[^<>\n]{0,40}>|`{3,}|~{3,}|<\|\w{1,24}\|>|<｜[^<>\n]{1,24}｜>", re.IGNORECASE
-)
-_PLAIN = re.compile(
-    r"\"\"\"|'''|[\"'#]|`{3,}|~{3,}|</code>|</think>|<\|\w{1,24}\|>|<｜[^<>\n]{1,24}｜>"
-)
-_OTHER = re.compile(r"`{3,}|~{3,}|</think>")
-_IN_STRING = {
-    '"': re.compile(r"\\[\s\S]|[\"\n]"),
-    "'": re.compile(r"\\[\s\S]|['\n]"),
-    '"""': re.compile(r"\\[\s\S]|\"\"\"|`{3,}|~{3,}|</code>"),
-    "'''": re.compile(r"\\[\s\S]|'''|`{3,}|~{3,}|</code>"),
-    "#": re.compile(r"\n|</code>"),
-}
-# What the end of a buffer may be the beginning of.
-_TAIL = re.compile(r"\\$|[\"']{1,2}$|`+$|~+$|<[^<>\n]{0,46}$")
-_TAGS = ("<think>", "</think>", "</code>")
-_CALL = re.compile(
-    r"^[ \t]*(?:import \w|from [\w.]+ import |(?:[\w, ]+ ?= ?)?(?!Answer\b)[A-Za-z_][\w.]*\(.*\)\s*$)",
-    re.MULTILINE,
-)
 
 
 class Piece(NamedTuple):
@@ -97,10 +63,11 @@ class ReplySplitter:
         self._pieces: list[Piece] = []
         self._parts: list[Piece] = []  # everything kept, in order
         self._thought = 0  # all parts before this one are thinking, whatever they looked like
+        self._has_text = False
         self._reasoning = False  # the server sends the thinking in a field of its own
-        self._line = ""  # the beginning of the current line, at most _LINE characters
+        self._line = ""  # the beginning of the current line, at most LINE characters
         self._last = ""  # the character before the current position
-        self._open_block("", "", 0)
+        self._block = Block()  # the one that is open, or was
         self._found: str | None = None
 
     def feed(self, text: str) -> list[Piece]:
@@ -127,7 +94,7 @@ class ReplySplitter:
 
         What was held back as the possible beginning of a tag is then in `rest()`.
         """
-        finish = _normal(finish_reason)
+        finish = normal_finish(finish_reason)
         if not self.done:
             self._final = True
             self._run()
@@ -171,35 +138,24 @@ class ReplySplitter:
         self._parts.append(piece)
         if piece.kind == "text":
             newline = chunk.rfind("\n")
-            self._line = (chunk[newline + 1 :] if newline >= 0 else self._line + chunk)[:_LINE]
-            self._block.append(chunk)
+            self._line = (chunk[newline + 1 :] if newline >= 0 else self._line + chunk)[:LINE]
+            self._block.add(chunk)
+            self._has_text = self._has_text or not chunk.isspace()
 
     def _skip(self, end: int) -> None:
         self._last = self._buffer[end - 1]
         self._at = end
 
-    def _seek(self, pattern: re.Pattern[str]) -> re.Match[str] | None:
+    def _seek(self, pattern: Pattern[str]) -> Match[str] | None:
         """Emit up to the next match and return it; None when more text is needed."""
         match = pattern.search(self._buffer, self._at)
-        end = match.start() if match else len(self._buffer) - self._undecided()
-        self._emit(end)
+        held = 0 if match or self._final else markup.undecided(self._buffer, self._at)
+        self._emit(match.start() if match else len(self._buffer) - held)
         return match
-
-    def _undecided(self) -> int:
-        """How many characters at the buffer's end may be the beginning of something."""
-        if self._final:
-            return 0
-        tail = _TAIL.search(self._buffer, max(self._at, len(self._buffer) - 64))
-        if tail is None:
-            return 0
-        text = tail.group()
-        if text[0] != "<" or text[:2] in ("<|", "<｜") or text[:5].lower() == "<code":
-            return len(text)
-        return len(text) if any(tag.startswith(text.lower()) for tag in (*_TAGS, "<code")) else 0
 
     def _mentioned(self, end: int) -> bool | None:
         """Whether the tag from here to `end` is quoted; None when the next character is needed."""
-        if self._last not in _QUOTES or not self._last:
+        if self._last not in markup.QUOTES or not self._last:
             return False
         if end < len(self._buffer):
             return self._buffer[end] in (self._last, "\\")
@@ -210,15 +166,15 @@ class ReplySplitter:
 
         A line longer than a fence's line can be comes back as it is so far.
         """
-        newline = self._buffer.find("\n", start, start + _LINE)
+        newline = self._buffer.find("\n", start, start + LINE)
         if newline >= 0:
             return self._buffer[start:newline]
-        if self._final or len(self._buffer) - start >= _LINE:
-            return self._buffer[start : start + _LINE]
+        if self._final or len(self._buffer) - start >= LINE:
+            return self._buffer[start : start + LINE]
         return None
 
     def _in_thinking(self) -> bool:
-        match = self._seek(_THINK_TAG)
+        match = self._seek(markup.THINK_TAG)
         if match is None:
             return False
         mentioned = self._mentioned(match.end())
@@ -235,11 +191,12 @@ class ReplySplitter:
     def _close_thinking(self, end: int) -> None:
         self._skip(end)
         self._thought = len(self._parts)
+        self._has_text = False
         self._line = ""
         self._mode = self._in_prose
 
     def _in_prose(self) -> bool:
-        match = self._seek(_PROSE)
+        match = self._seek(markup.PROSE)
         if match is None:
             return False
         token = match.group()
@@ -252,95 +209,83 @@ class ReplySplitter:
             self._emit(match.end())
         elif token[:5].lower() == "<code":
             return self._code_tag(match.end())
-        elif token.lower() == "<think>":
+        elif token == "<think>":
             self._skip(match.end())
             self._mode = self._in_thinking
-        elif token.lower() == "</think>":
+        elif token == "</think>":
             self._close_thinking(match.end())
         else:
             self._turn(token)
         return True
 
     def _turn(self, token: str) -> None:
-        if token not in _TURNS:
+        if token not in markup.TURNS:
             self._emit(self._at + len(token))
-        elif token in _TURN_STARTS and not self._has_text():
+        elif token in markup.TURN_STARTS and not self._has_text:
             self._skip(self._at + len(token))
         else:
             self._end_open_block(natural=True)
             self.done = True
 
-    def _has_text(self) -> bool:
-        return any(p.kind == "text" and p.text.strip() for p in self._parts[self._thought :])
-
     def _fence(self, run: str) -> bool:
-        rest = self._rest_of_line(self._at + len(run))
+        start = self._at + len(run)
+        rest = self._rest_of_line(start)
         if rest is None:
             return False
-        language = _language(rest)
-        start = self._at + len(run)
         blank = not self._line.strip()
-        if run[0] in rest:  # opened and closed on one line, or not a fence
-            inner = rest.split(run)[0].removeprefix(rest.split()[0]) if rest.split() else ""
-            if language in _PYTHON and run in rest and _CALL.search(inner.strip()):
-                self._emit(start + rest.index(run) + len(run))
-                self._act(inner.strip())
-            else:
-                self._emit(start)
-            return True
-        if len(rest) >= _LINE or not (blank or rest.strip().lower() in _PYTHON):
+        opens = blank or rest.strip().lower() in PYTHON
+        if run[0] in rest:  # opened and closed on one line, or no fence at all
+            inner = rest.partition(run)[0].strip().partition(" ")[2].strip()
             self._emit(start)
-            return True
-        indent = len(self._line) if blank else 0
-        self._emit(min(start + len(rest) + 1, len(self._buffer)))
-        self._open_block(run, language, indent)
-        self._mode = self._in_python if language in _PYTHON else self._in_other
+            if run in rest and language(rest) in PYTHON and markup.calls(inner):
+                self._emit(start + rest.index(run) + len(run))
+                self._act(inner)
+        elif len(rest) >= LINE or not opens:
+            self._emit(start)
+        else:
+            self._open_block(run, rest, len(self._line) if blank else 0)
         return True
+
+    def _open_block(self, run: str, rest: str, indent: int) -> None:
+        """Begin the block whose opening line goes on with `rest` after its `run`."""
+        self._emit(min(self._at + len(run) + len(rest) + 1, len(self._buffer)))
+        self._block = Block(run, language(rest), indent)
+        self._mode = self._in_python if self._block.is_python else self._in_other
 
     def _code_tag(self, end: int) -> bool:
         """`<code>` opens a block at a line's beginning or end, or around a call on one line."""
-        indent = len(self._line)
-        opens = not self._line.strip()
+        opens, indent = not self._line.strip(), len(self._line)
         if not opens:
-            close = self._buffer.lower().find("</code>", end, end + _INLINE)
-            newline = self._buffer.find("\n", end, end + _INLINE)
-            if close < 0 and newline < 0 and not self._final and len(self._buffer) - end < _INLINE:
+            ahead = self._buffer[end : end + markup.INLINE]
+            stop = markup.CODE_END.search(ahead)
+            if stop is not None:
+                inner = ahead[: stop.start()].strip()
+                opens, indent = markup.calls(inner) or (stop.group() == "\n" and not inner), 0
+            elif not self._final and len(ahead) < markup.INLINE:
                 return False
-            stop = min((at for at in (close, newline) if at >= 0), default=end)
-            inner = self._buffer[end:stop].strip()
-            opens, indent = bool(_CALL.search(inner)) or (stop == newline and not inner), 0
         self._emit(end)
         if opens:
-            self._open_block("<", "python", indent)
+            self._block = Block("<", "python", indent)
             self._mode = self._in_python
         return True
 
-    def _open_block(self, run: str, language: str, indent: int) -> None:
-        self._fence_run, self._language, self._indent = run, language, indent
-        self._block: list[str] = []
-        self._quote = ""  # what the current position is inside of: a string's quote, or "#"
-        self._maybe: tuple[int, str] | None = None  # where an unclosed string hides a fence
-
     def _in_python(self) -> bool:
-        if self._quote:
+        if self._block.quote:
             return self._in_quote()
-        match = self._seek(_PLAIN)
+        match = self._seek(markup.PLAIN)
         if match is None:
             return False
         token = match.group()
-        if (
-            token[0] in "\"'"
-            and not self._final
-            and self._buffer[match.start() :] == token * (len(self._buffer) - match.start())
-            and len(self._buffer) - match.start() < 3
-        ):
-            return False  # may become a triple quote
+        left = len(self._buffer) - self._at
+        may_grow = token in "'\"" and left < 3 and self._buffer.endswith(token * left)
+        if may_grow and not self._final:
+            return False  # to a triple quote
         if token[0] in "\"'#":
-            self._quote = token
+            self._block.quote = token
             self._emit(match.end())
         elif token[0] in "`~":
             return self._fence_in_plain(token)
-        elif token == "</code>":
+        elif token.lower() == "</code>":
             self._close_block(match.end())
         elif token == "</think>":
             self._close_thinking(match.end())
@@ -350,134 +295,106 @@ class ReplySplitter:
 
     def _fence_in_plain(self, run: str) -> bool:
         """Outside strings, backticks are no Python: they close the block or open it again."""
-        empty = not "".join(self._block).strip()
-        wanted = self._fence_run
-        if run[0] == "~" or empty or wanted == "<":
-            rest = self._rest_of_line(self._at + len(run))
-            if rest is None:
-                return False
-            if empty and run[0] == "`" and _language(rest) in _PYTHON:
-                self._emit(min(self._at + len(run) + len(rest) + 1, len(self._buffer)))
-                self._open_block(run, "python", self._indent)
+        block, size = self._block, len(run)
+        if run[0] == "`" and block.run[0] == "`" and not block.empty:
+            if size >= len(block.run):
+                self._close_block(self._at + len(block.run))
                 return True
-            if run[0] == "~" and (self._line.strip() or rest.strip()):
-                run = ""
-        closes = bool(run) and (wanted == "<" or (run[0] == wanted[0] and len(run) >= len(wanted)))
-        if closes:
-            self._close_block(self._at + len(run))
+            if not self._final and self._at + size == len(self._buffer):
+                return False
+            self._emit(self._at + size)
+            return True
+        rest = self._rest_of_line(self._at + size)
+        if rest is None:
+            return False
+        alone = not self._line.strip() and not rest.strip()
+        if block.empty and run[0] == "`" and language(rest) in PYTHON:
+            self._open_block(run, rest, block.indent)
+        elif (alone or run[0] == "`") and (block.run == "<" or run.startswith(block.run)):
+            self._close_block(self._at + size)
         else:
-            self._emit(self._at + max(len(run), 1))
+            self._emit(self._at + size)
         return True
 
     def _in_quote(self) -> bool:
-        match = self._seek(_IN_STRING[self._quote])
+        block = self._block
+        match = self._seek(markup.IN_STRING[block.quote])
         if match is None:
             return False
         token = match.group()
-        if token == "</code>" and self._quote == "#" and self._fence_run == "<":
-            self._quote = ""
-            self._close_block(match.end())
-        elif token[0] in "`~" or token == "</code>":
+        if token[0] in "`~":
             return self._fence_in_string(token)
+        if token.lower() == "</code>":
+            if block.run == "<" and block.quote == "#":
+                self._close_block(match.end())
+            else:
+                self._maybe_close(match.end(), closes=block.run == "<")
         else:
-            if token in (self._quote, "\n"):
-                self._quote = ""
+            if token in (block.quote, "\n"):
+                block.quote = ""
             self._emit(match.end())
         return True
 
-    def _fence_in_string(self, token: str) -> bool:
-        """A closing line inside a string that was perhaps never closed: remember it."""
-        end = self._at + len(token)
-        if token == "</code>":
-            closes = self._fence_run == "<" and self._quote != "#"
-        elif token[0] != self._fence_run[0] or len(token) < len(self._fence_run):
-            closes = False
+    def _fence_in_string(self, run: str) -> bool:
+        """A fence inside a string that was perhaps never closed."""
+        rest = self._rest_of_line(self._at + len(run))
+        if rest is None:
+            return False
+        ours = run.startswith(self._block.run) and not self._line.strip()
+        if ours and self._block.maybe and language(rest) in PYTHON:
+            self._end_open_block(natural=False)
         else:
-            rest = self._rest_of_line(end)
-            if rest is None:
-                return False
-            closes = not self._line.strip() and not rest.strip()
-            if self._maybe and not self._line.strip() and _language(rest) in _PYTHON:
-                self._end_open_block(natural=False)
-                return True
-        before = "".join(self._block) if closes and self._maybe is None else ""
-        self._emit(end)
-        if closes and self._maybe is None:
-            self._maybe = len(self._parts), before
+            self._maybe_close(self._at + len(run), closes=ours and not rest.strip())
         return True
+
+    def _maybe_close(self, end: int, *, closes: bool) -> None:
+        """Remember the first place in a string where the block would close."""
+        content = self._block.content if closes and not self._block.maybe else ""
+        self._emit(end)
+        if closes and not self._block.maybe:
+            self._block.maybe = len(self._parts), content
 
     def _in_other(self) -> bool:
         """A block in another language, or in none: it ends at a line that is only its fence."""
-        match = self._seek(_OTHER)
+        match = self._seek(markup.OTHER)
         if match is None:
             return False
         token = match.group()
-        if token == "</think>" and self._line.strip():
-            self._emit(match.end())
-            return True
         rest = self._rest_of_line(match.end())
         if rest is None:
             return False
-        wanted = self._fence_run
-        same = token[0] == wanted[0] and len(token) >= len(wanted) and not self._line.strip()
-        if token == "</think>" and not rest.strip():
+        starts, alone = not self._line.strip(), not rest.strip()
+        ours = starts and token.startswith(self._block.run)
+        if token == "</think>" and starts and alone:
             self._close_thinking(match.end())
-        elif same and not rest.strip():
-            self._close_other(match.end())
-        elif same and _language(rest) in _PYTHON and self._language not in _NESTING:
+        elif ours and alone:
+            self._close_block(match.end())
+        elif ours and language(rest) in PYTHON and self._block.language not in markup.NESTING:
             self._mode = self._in_prose  # the block before was never closed
         else:
             self._emit(match.end())
         return True
 
-    def _close_other(self, end: int) -> None:
-        content = "".join(self._block)
-        self._emit(end)
-        if not self._language and _CALL.search(content):
-            self._act(content)
-        self._mode = self._in_prose
-
     def _close_block(self, end: int) -> None:
-        content = "".join(self._block)
+        acts, content = self._block.acts, self._block.content
         self._emit(end)
-        if content.strip():
+        if acts:
             self._act(content)
         self._mode = self._in_prose
 
     def _act(self, content: str) -> None:
-        self._found = _source(content, self._indent)
+        self._found = markup.source(content, self._block.indent)
         self.done = True
 
     def _end_open_block(self, natural: bool) -> None:
         """The reply ended inside a block; `natural`: by the model itself."""
-        if self._mode == self._in_python and self._maybe:
-            parts, content = self._maybe
+        if self._mode not in (self._in_python, self._in_other):
+            return
+        if self._block.maybe:
+            parts, content = self._block.maybe
             del self._parts[parts:]
             self._act(content)
-        elif self._mode == self._in_python and natural:
-            content = re.sub(r"(?:\n[ \t]*[`~]+|`+|</?[code]{0,4})\s*$", "", "".join(self._block))
+        elif natural and self._block.acts:
+            content = markup.HALF_CLOSED.sub("", self._block.content)
             if content.strip():
                 self._act(content)
-        elif self._mode == self._in_other and natural and not self._language:
-            content = "".join(self._block)
-            if _CALL.search(content):
-                self._act(content)
-
-
-def _normal(finish_reason: str | None) -> Finish:
-    if finish_reason == "cancelled":
-        return "cancelled"
-    # vLLM ends a loop it has noticed with "repetition": cut, as by the limit.
-    return "length" if finish_reason in ("length", "max_tokens", "repetition") else "stop"
-
-
-def _language(info: str) -> str:
-    words = info.strip().strip("{}.").split()
-    return words[0].lower() if words else ""
-
-
-def _source(content: str, indent: int) -> str:
-    content = content.replace("\r\n", "\n")
-    if indent:
-        content = textwrap.dedent(content)
-    return content.strip("\n").rstrip()

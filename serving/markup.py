@@ -1,0 +1,122 @@
+"""What the text of a reply is recognised by: tags, fences, quotes. Pure; used by serving.reply."""
+
+import re
+import textwrap
+from typing import Literal
+
+Finish = Literal["code", "stop", "length", "cancelled"]
+
+PYTHON = frozenset({"python", "py", "python3", "ipython", "tool_code"})
+NESTING = frozenset({"markdown", "md"})  # blocks that may show a python fence as an example
+LINE = 200  # a fence's line is no longer than this, in characters
+INLINE = 2000  # nor is `<code>` with its content on one line
+QUOTES = "'\"`"
+
+TURN_STARTS = frozenset({"<｜Assistant｜>", "<｜begin▁of▁sentence｜>", "<|im_start|>"})
+TURNS = TURN_STARTS | {
+    "<｜end▁of▁sentence｜>",
+    "<｜User｜>",
+    "<|im_end|>",
+    "<|endoftext|>",
+    "<|eot_id|>",
+    "<|start_header_id|>",
+    "<|end|>",
+    "<|return|>",
+}
+"""Tokens of chat templates that end a reply; TURN_STARTS only where text stands before them."""
+
+_TURN = r"<\|\w{1,24}\|>|<｜[^<>\n]{1,24}｜>"
+_FENCES = r"`{3,}|~{3,}"
+_CODE_CLOSE = r"(?i:</code>)"
+
+THINK_TAG = re.compile(r"</?think>")
+PROSE = re.compile(rf"</?think>|(?i:<code\b[^<>\n]{{0,40}}>)|{_FENCES}|{_TURN}")
+PLAIN = re.compile(rf"\"\"\"|'''|[\"'#]|{_FENCES}|{_CODE_CLOSE}|</think>|{_TURN}")
+OTHER = re.compile(rf"{_FENCES}|</think>")
+IN_STRING = {
+    '"': re.compile(r"\\[\s\S]|[\"\n]"),
+    "'": re.compile(r"\\[\s\S]|['\n]"),
+    '"""': re.compile(rf"\\[\s\S]|\"\"\"|{_FENCES}|{_CODE_CLOSE}"),
+    "'''": re.compile(rf"\\[\s\S]|'''|{_FENCES}|{_CODE_CLOSE}"),
+    "#": re.compile(rf"\n|{_CODE_CLOSE}"),
+}
+"""What counts inside a Python string of each quote, and inside a comment."""
+
+CODE_END = re.compile(rf"\n|{_CODE_CLOSE}")
+HALF_CLOSED = re.compile(r"(?:`+|~+|</?[code]{0,4})\s*\Z")
+_TAIL = re.compile(r"\\\Z|[\"']{1,2}\Z|`+\Z|~+\Z|<[^<>\n]{0,46}\Z")
+_BEGINNINGS = ("<think>", "</think>", "</code>", "<code")
+_CALL = re.compile(
+    r"^[ \t]*(?:import \w|from [\w.]+ import |(?:[\w, ]+ ?= ?)?[A-Za-z_][\w.]*\(.*\)\s*$)",
+    re.MULTILINE,
+)
+
+
+class Block:
+    """A code block that is open: `run` is its fence, or `<` for `<code>`."""
+
+    def __init__(self, run: str = "", language: str = "", indent: int = 0) -> None:
+        self.run, self.language, self.indent = run, language, indent
+        self.empty = True  # nothing but white space so far
+        self.quote = ""  # what the present position is inside of: a string's quote, or "#"
+        self.maybe: tuple[int, str] | None = None
+        """Parts and content up to a fence inside a string, which may never have been closed."""
+        self._chunks: list[str] = []
+
+    def add(self, chunk: str) -> None:
+        """Take in more of the content."""
+        self._chunks.append(chunk)
+        self.empty = self.empty and chunk.isspace()
+
+    @property
+    def content(self) -> str:
+        """What stands in it so far."""
+        return "".join(self._chunks)
+
+    @property
+    def is_python(self) -> bool:
+        """Whether it is marked as Python."""
+        return self.language in PYTHON
+
+    @property
+    def acts(self) -> bool:
+        """Whether its content is to be run."""
+        return not self.empty if self.is_python else not self.language and calls(self.content)
+
+
+def undecided(text: str, start: int) -> int:
+    """How many characters at the end of `text`, from `start` on, may begin something."""
+    tail = _TAIL.search(text, max(start, len(text) - 64))
+    if tail is None:
+        return 0
+    end = tail.group().lower()
+    if end[0] != "<" or end[:2] in ("<|", "<｜") or end.startswith("<code"):
+        return len(end)
+    return len(end) if any(tag.startswith(end) for tag in _BEGINNINGS) else 0
+
+
+def calls(text: str) -> bool:
+    """Whether text that is not marked as Python looks like it: an import, or a call as a line."""
+    return _CALL.search(text) is not None
+
+
+def language(info: str) -> str:
+    """The language that a fence's first line names, in lower case."""
+    words = info.strip().strip("{}.").split()
+    return words[0].lower() if words else ""
+
+
+def source(content: str, indent: int) -> str:
+    """A block's content as Python source: its fence's own indentation taken off."""
+    content = content.replace("\r\n", "\n")
+    if indent:
+        content = textwrap.dedent(content)
+    return content.strip("\n").rstrip()
+
+
+def normal_finish(finish_reason: str | None) -> Finish:
+    """A server's word for the end of a reply as one of ours."""
+    if finish_reason == "cancelled":
+        return "cancelled"
+    # vLLM ends a loop it has noticed with "repetition": cut, as by the limit.
+    return "length" if finish_reason in ("length", "max_tokens", "repetition") else "stop"
