@@ -9,13 +9,8 @@ from __future__ import annotations
 import random
 
 from serving.tiny.example import Example, Expect, Step, WebPage
-from serving.tiny.families.note_facts import (
-    NOTE_BY_KEY,
-    NOTE_BY_NAME,
-    NOTE_NAMES,
-    NOTES,
-    SUBJECTS,
-)
+from serving.tiny.families.note_facts import NOTE_BY_KEY, NOTE_BY_NAME, NOTES
+from serving.tiny.families.note_names import NOTE_NAMES, SUBJECTS
 from serving.tiny.families.own_facts import OWN_BY_KEY, OWN_FACTS, RECALL
 from serving.tiny.families.relation import Relation
 from serving.tiny.families.remember_facts import REMEMBER, STATEMENTS, third_person

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from serving.tiny.families.relation import parse
+from serving.tiny.families.relation import WEB_FRAMES, parse
 
 PLACES = parse(
     """
@@ -11,6 +11,9 @@ capital | country | city
 - {v} is the capital of {e}.
 - {v} has been the capital of {e} since 1921.
 - The capital and largest city of {e} is {v}.
++ capital of {e}
+Which is the capital city of {e}?
+What is {e}'s capital?
 What is the capital of {e}?
 What is the capital city of {e}?
 Which city is the capital of {e}?
@@ -23,6 +26,7 @@ population | country, city, island | people
 - The population of {e} is {v}.
 - About {v} people live in {e}.
 - {e} is home to {v} inhabitants.
++ population of {e}
 What is the population of {e}?
 How many people live in {e}?
 How large is the population of {e}?
@@ -34,6 +38,7 @@ currency | country | currency
 - The currency of {e} is the {v}.
 - The official currency in {e} is the {v}.
 - People in {e} pay with the {v}, the national currency.
++ currency of {e}
 What is the currency of {e}?
 Which currency is used in {e}?
 What currency do people pay with in {e}?
@@ -43,6 +48,7 @@ language | country, island | language
 - The official language of {e} is {v}.
 - The main language spoken in {e} is {v}.
 - {v} is the official language in {e}.
++ official language of {e}
 What is the official language of {e}?
 Which language is spoken in {e}?
 What language do they speak in {e}?
@@ -52,6 +58,8 @@ president | country | person
 - The president of {e} is {v}.
 - {v} is the president of {e}.
 - {v} was elected president of {e} last year.
++ president of {e}
+Who is the current president of {e}?
 Who is the president of {e}?
 Who is president of {e} now?
 What is the name of the president of {e}?
@@ -61,6 +69,7 @@ independence | country | year
 - {e} gained independence in {v}.
 - {e} became independent in {v}.
 - The independence of {e} was declared in {v}.
++ independence year of {e}
 When did {e} become independent?
 In which year did {e} gain independence?
 What year was the independence of {e}?
@@ -70,6 +79,9 @@ area | country, lake, island | area
 - {e} covers an area of {v}.
 - The area of {e} is {v}.
 - With an area of {v}, {e} is larger than its neighbours.
++ area of {e}
+What area does {e} cover?
+How many square kilometres is {e}?
 What is the area of {e}?
 How big is the area of {e}?
 How many square kilometres does {e} cover?
@@ -79,6 +91,7 @@ mayor | city | person
 - The mayor of {e} is {v}.
 - {v} is the mayor of {e}.
 - {v} became mayor of {e} after the last election.
++ mayor of {e}
 Who is the mayor of {e}?
 What is the name of the mayor of {e}?
 Who is mayor in {e}?
@@ -89,6 +102,7 @@ founded | city, company, university, museum | year
 - {e} was founded in {v}.
 - Founded in {v}, {e} has grown ever since.
 - It was in {v} that {e} was founded.
++ founding year of {e}
 When was {e} founded?
 In what year was {e} founded?
 What year was {e} founded?
@@ -101,6 +115,7 @@ founder | company, university, festival | person
 - {e} was founded by {v}.
 - {v} founded {e}.
 - {v} is known as the founder of {e}.
++ founder of {e}
 Who founded {e}?
 Who is the founder of {e}?
 Who was {e} founded by?
@@ -112,6 +127,7 @@ born | person | date
 - {e} was born on {v}.
 - Born on {v}, {e} grew up by the sea.
 - The birth date of {e} is {v}.
++ date of birth of {e}
 When was {e} born?
 On what date was {e} born?
 What is the date of birth of {e}?
@@ -123,6 +139,7 @@ birthplace | person | city
 - {e} was born in {v}.
 - The birthplace of {e} is {v}.
 - {v} is the birthplace of {e}.
++ birthplace of {e}
 Where was {e} born?
 In which city was {e} born?
 What is the birthplace of {e}?
@@ -133,6 +150,7 @@ died | person | date
 - {e} died on {v}.
 - The death of {e} was on {v}.
 - On {v}, {e} died at home.
++ date of death of {e}
 When did {e} die?
 On which day did {e} die?
 What is the date of death of {e}?
@@ -142,6 +160,7 @@ profession | person | job
 - {e} is a {v} by profession.
 - {e} works as a {v}.
 - The {v} {e} lives in the north.
++ profession of {e}
 What is the profession of {e}?
 What is the occupation of {e}?
 What does {e} do for a living?
@@ -152,6 +171,7 @@ spouse | person | person
 - {e} is married to {v}.
 - {e} married {v} in the spring.
 - The spouse of {e} is {v}.
++ spouse of {e}
 Who is {e} married to?
 Who did {e} marry?
 What is the name of the spouse of {e}?
@@ -161,6 +181,7 @@ ceo | company | person
 - The CEO of {e} is {v}.
 - {v} is the CEO of {e}.
 - {e} is led by its chief executive {v}.
++ CEO of {e}
 Who is the CEO of {e}?
 Who is the chief executive of {e}?
 What is the name of the CEO of {e}?
@@ -171,6 +192,7 @@ headquarters | company | city
 - The headquarters of {e} is in {v}.
 - {e} is based in {v}.
 - {e} has its headquarters in {v}.
++ headquarters of {e}
 Where is the headquarters of {e}?
 Where is {e} based?
 In which city does {e} have its headquarters?
@@ -181,6 +203,7 @@ employees | company, museum, airport | people
 - {e} has {v} employees.
 - The number of employees at {e} is {v}.
 - Some {v} people work for {e}.
++ number of employees of {e}
 How many employees does {e} have?
 How many people work at {e}?
 What is the number of employees of {e}?
@@ -190,6 +213,7 @@ length | river, bridge | kilometres
 - {e} is {v} long.
 - The length of {e} is {v}.
 - {e} has a length of {v}.
++ length of {e}
 How long is {e}?
 What is the length of {e}?
 Look up the length of {e}.
@@ -200,6 +224,9 @@ mouth | river | sea
 - {e} flows into the {v}.
 - {e} ends in the {v}.
 - The mouth of {e} is at the {v}.
++ mouth of {e}
+What sea does {e} flow into?
+Into which sea does {e} flow?
 Which sea does {e} flow into?
 Where does {e} flow into the sea?
 What does {e} flow into?
@@ -210,6 +237,7 @@ height | mountain, tower | metres
 - The height of {e} is {v}.
 - {e} rises to {v}.
 - {e} stands {v} tall.
++ height of {e}
 How high is {e}?
 How tall is {e}?
 What is the height of {e}?
@@ -222,6 +250,7 @@ first climbed | mountain | person
 - {e} was first climbed by {v}.
 - {v} was the first to climb {e}.
 - The first ascent of {e} was made by {v}.
++ first climber of {e}
 Who first climbed {e}?
 Who was the first to climb {e}?
 Who made the first ascent of {e}?
@@ -231,6 +260,7 @@ country | mountain, lake, city, airport, river | country
 - {e} is in {v}.
 - {e} is located in {v}.
 - {e} lies in the west of {v}.
++ country of {e}
 In which country is {e}?
 Which country is {e} in?
 What country does {e} belong to?
@@ -241,9 +271,11 @@ depth | lake | metres
 - {e} is {v} deep.
 - The depth of {e} is {v}.
 - {e} reaches a depth of {v}.
++ depth of {e}
 How deep is {e}?
 What is the depth of {e}?
 What is the maximum depth of {e}?
 Look up the depth of {e}.
-"""
+""",
+    WEB_FRAMES,
 )
