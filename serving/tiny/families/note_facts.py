@@ -315,14 +315,6 @@ Which version of {e} do we run?
 What version of {e} did I note?
 Check my notes for the version of {e}.
 
-{e} port | computer | port
-- {e} port: {v}
-- {e} listens on port {v}
-+ port of {e}
-Which port does {e} listen on?
-What is the port of {e} in my notes?
-Search my notes for the {e} port.
-
 {e} shelf | books | few
 - {e}: shelf {v}
 - {e} is on shelf {v}
