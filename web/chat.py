@@ -33,7 +33,8 @@ def build_page(visitors: Visitors, about: str, publish: Publisher) -> gr.Blocks:
         gr.Markdown("# Hearth\nA personal agent that thinks in Python.")
         chat = gr.Chatbot(
             show_label=False,
-            height="62vh",
+            height="52vh",
+            buttons=["copy"],
             # Only $$…$$ is mathematics: prices and shell text hold single dollars.
             latex_delimiters=[{"left": "$$", "right": "$$", "display": True}],
             allow_tags=False,
@@ -79,10 +80,11 @@ def build_page(visitors: Visitors, about: str, publish: Publisher) -> gr.Blocks:
             visitors.end(visitor)
             return [], uuid.uuid4().hex
 
-        box.submit(ask, [box, key], [chat, box, key], concurrency_limit=None)
-        page.load(come_back, [key], [chat], concurrency_limit=None)
+        asked = box.submit(ask, [box, key], [chat, box, key], concurrency_limit=None)
+        loaded = page.load(come_back, [key], [chat], concurrency_limit=None)
         stop.click(cancel, [key], None, queue=False)
-        new.click(begin_anew, [key], [chat, key], queue=False)
+        for leave in (new.click, chat.clear):
+            leave(begin_anew, [key], [chat, key], queue=False, cancels=[asked, loaded])
     return page
 
 
