@@ -82,7 +82,7 @@ _TABLE: list[tuple[str, Cause]] = [
         Cause("the model has no chat template", "Choose an instruct or chat model."),
     ),
     (
-        r"trust_remote_code|custom code",
+        r"contains custom code|requires you to execute|execute the (configuration|modeling) file",
         Cause(
             "the model needs its own Python code, which Hearth doesn't run",
             "Choose a model of an architecture that transformers knows.",

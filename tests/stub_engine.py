@@ -1,0 +1,55 @@
+"""A stand-in for an engine, at the seam of the engines' table: a tiny OpenAI-like server.
+
+It starts in a tenth of a second, so that a test can kill it many times. Run as
+`stub_engine.py PORT MODEL [FAULT]`; the key comes in ENGINE_API_KEY, as for real engines.
+FAULT: `exit` ends at once with an error, `silent` never listens, `stubborn` ignores SIGTERM
+and starts a child that does too, `refuses` answers completions with 500.
+"""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+PORT, MODEL = int(sys.argv[1]), sys.argv[2]
+FAULT = sys.argv[3] if len(sys.argv) > 3 else ""
+KEY = os.environ["ENGINE_API_KEY"]
+
+
+class Handler(BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        if self.path == "/health":
+            self.reply(200, {"status": "ok", "pid": os.getpid()})
+        elif self.headers.get("authorization") != f"Bearer {KEY}":
+            self.reply(401, {})
+        else:
+            self.reply(200, {"data": [{"id": MODEL}]})
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers.get("content-length", 0)))
+        self.reply(500 if FAULT == "refuses" else 200, {"choices": []})
+
+    def reply(self, status: int, data: dict) -> None:
+        body = json.dumps(data).encode()
+        self.send_response(status)
+        self.send_header("content-length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+
+if __name__ == "__main__":
+    if FAULT == "exit":
+        sys.exit("torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 14.00 GiB")
+    if FAULT == "silent":
+        sys.stderr.write("thinking about it\n")
+        time.sleep(600)
+    if FAULT == "stubborn":
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        child = subprocess.Popen(
+            [sys.executable, "-c", "import signal, time; signal.signal(15, 1); time.sleep(600)"]
+        )
+        sys.stderr.write(f"child {child.pid}\n")
+    ThreadingHTTPServer(("127.0.0.1", PORT), Handler).serve_forever()
