@@ -50,9 +50,9 @@ Not measured yet.
 
 ## Architecture
 
-`Qwen2ForCausalLM`: {layers} layers, width {hidden}, {heads} heads of {head_dim} ({kv_heads} for keys
-and values), feed-forward {ffn}, {vocab} tokens, embeddings tied, bfloat16. The tokenizer is byte-level
-BPE with single digits, in which no token reaches over the edge of a word, so that a word is the
+`Qwen2ForCausalLM`: {layers} layers, width {hidden}, {heads} heads of {head_dim} ({kv_heads} for
+keys and values), feed-forward {ffn}, {vocab} tokens, embeddings tied, bfloat16. The tokenizer is
+byte-level BPE with single digits; no token reaches over the edge of a word, so that a word is the
 same tokens wherever it stands. The chat template is shaped like DeepSeek-R1-Distill's: no system
 role, the prompt ends in an open `<think>`, past thinking is dropped.
 
@@ -161,4 +161,3 @@ def fill_accuracy(card: str, table: str) -> str:
         raise ValueError("the model card has no accuracy markers")
     text = f"{ACCURACY_BEGIN}\n{table.strip()}\n{ACCURACY_END}"
     return pattern.sub(lambda _: text, card, count=1)
-

@@ -31,8 +31,27 @@ TOKENIZER_EXAMPLES = 12_000
 LONGEST = 1024
 """Sequences longer than this (tokens) are left out; the model could hold MAX_TOKENS."""
 
-WEIGHTS: dict[str, float] = {}
-"""Share of a family in the stream relative to the others; 1 where none is given."""
+WEIGHTS: dict[str, float] = {
+    "arithmetic": 1.6,
+    "percentages": 1.2,
+    "unit_conversion": 1.4,
+    "date_arithmetic": 1.3,
+    "list_statistics": 1.3,
+    "equations": 1.4,
+    "web_search": 1.4,
+    "notes_search": 1.3,
+    "csv_filter": 1.3,
+    "csv_group": 1.2,
+    "excel_question": 1.2,
+    "recover_column": 1.2,
+    "refusal": 2.5,
+    "big_integers": 0.8,
+    "factorial_combinations": 0.8,
+    "gcd_lcm": 0.8,
+    "palindrome": 0.6,
+    "csv_columns": 0.7,
+}
+"""Share of a family in the stream relative to the others (1): more for the harder ones."""
 
 
 def examples(

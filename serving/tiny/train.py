@@ -38,7 +38,7 @@ class Plan:
     seed: int = 0
     clip: float = 1.0
     save_minutes: float = 3.0
-    test_minutes: float = 8.0
+    test_minutes: float = 10.0
     shape: Shape = field(default_factory=Shape)
 
     def share(self, tokens: int) -> float:
@@ -103,9 +103,7 @@ class Run:
 
     def batches(self) -> Iterator[tuple[int, int, Any]]:
         """The batches from the run's place in the data on."""
-        return self.data.batches(
-            self.plan.seed, self.plan.batch_tokens, self.epoch, self.position
-        )
+        return self.data.batches(self.plan.seed, self.plan.batch_tokens, self.epoch, self.position)
 
     def learn(self, ids: Any, targets: Any) -> float:
         """One update; the loss before it."""
