@@ -185,7 +185,7 @@ def _check_weight_file(path: Path, shown: str) -> None:
         if path.suffix != ".safetensors":
             return
         size = path.stat().st_size
-        length = struct.unpack("<Q", start)[0] if len(start) == 8 else size
+        length = struct.unpack("<Q", start.ljust(8, b"\xff"))[0]
         if length > min(size, 100_000_000):
             raise _no_model(shown, f"{path.name} is damaged (its header is not safetensors)")
         try:
