@@ -39,7 +39,7 @@ def _guess(data: bytes) -> str:
         return data.decode("cp1252", errors="replace")
 
 
-def convert(data: bytes, name: str) -> str:
+def convert(data: bytes, name: str, charset: str | None = None) -> str:
     """A pdf, docx, pptx, xlsx or html document as Markdown. Raises ValueError, in words."""
     from markitdown import MarkItDown, StreamInfo
 
@@ -49,7 +49,7 @@ def convert(data: bytes, name: str) -> str:
     try:
         # Without plug-ins, and from bytes: markitdown never opens a path or an address here.
         converter = MarkItDown(enable_plugins=False)
-        info = StreamInfo(extension=suffix, filename=name)
+        info = StreamInfo(extension=suffix, filename=name, charset=charset)
         text = converter.convert_stream(io.BytesIO(data), stream_info=info).markdown
     except Exception as error:  # each format's library has errors of its own
         raise ValueError(f"{name} can't be read: {_first_line(error)}") from error

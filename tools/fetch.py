@@ -12,7 +12,7 @@ import ipaddress
 import socket
 import urllib.request
 import zlib
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -42,18 +42,22 @@ class Fetched:
     cut: bool
 
 
+def resolve(host: str, port: int) -> list[str]:
+    """The IP addresses of a name, as the system resolves it. Raises OSError."""
+    rows = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    return list(dict.fromkeys(str(row[4][0]) for row in rows))
+
+
 @dataclass(frozen=True)
 class Limits:
-    """What a fetch may cost, and which hosts (`host` or `host:port`) it need not check."""
+    """What a fetch may cost, which hosts (`host` or `host:port`, in lower case) it need not
+    check, and how names become addresses.
+    """
 
     max_bytes: int = MAX_BYTES
     timeout_seconds: float = TIMEOUT_SECONDS
     allow: frozenset[str] = frozenset()
-
-
-def limits(allow: Collection[str] = (), **given: float) -> Limits:
-    """Limits with an allow-list in any letter case."""
-    return Limits(allow=frozenset(host.lower() for host in allow), **given)  # type: ignore[arg-type]
+    resolve: Callable[[str, int], list[str]] = resolve
 
 
 def fetch(address: str, limits: Limits) -> Fetched:
@@ -109,9 +113,13 @@ async def _request(url: httpx.URL, limits: Limits) -> AsyncIterator[httpx.Respon
     }
     proxy = _proxy(url)
     async with httpx.AsyncClient(
-        trust_env=False, proxy=proxy, timeout=limits.timeout_seconds
+        trust_env=False,  # the proxy is chosen above, from the same environment
+        verify=httpx.create_ssl_context(),  # honours SSL_CERT_FILE and SSL_CERT_DIR
+        proxy=proxy,
+        # The whole is bounded in `_fetch`; one address that is silent leaves time for the next.
+        timeout=httpx.Timeout(None, connect=limits.timeout_seconds / 3),
     ) as client:
-        last: httpx.ConnectError | None = None
+        last: httpx.TransportError | None = None
         for host in await _checked_hosts(url, limits, proxied=proxy is not None):
             request = client.build_request(
                 "GET",
@@ -121,7 +129,7 @@ async def _request(url: httpx.URL, limits: Limits) -> AsyncIterator[httpx.Respon
             )
             try:
                 reply = await client.send(request, stream=True)
-            except httpx.ConnectError as error:
+            except (httpx.ConnectError, httpx.ConnectTimeout) as error:
                 last = error
                 continue
             try:
@@ -141,9 +149,7 @@ async def _checked_hosts(url: httpx.URL, limits: Limits, proxied: bool) -> list[
     allowed = url.host.lower() in limits.allow or url.netloc.decode().lower() in limits.allow
     try:
         port = url.port or (443 if url.scheme == "https" else 80)
-        loop = asyncio.get_running_loop()
-        rows = await loop.getaddrinfo(url.host, port, type=socket.SOCK_STREAM)
-        found = list(dict.fromkeys(str(row[4][0]) for row in rows))
+        found = await _resolved(url.host, port, limits)
     except (OSError, UnicodeError):
         if proxied:
             return [url.host]
@@ -156,6 +162,16 @@ async def _checked_hosts(url: httpx.URL, limits: Limits, proxied: bool) -> list[
             "pages can be visited."
         )
     return [url.host] if proxied else found[:3]
+
+
+async def _resolved(host: str, port: int, limits: Limits) -> list[str]:
+    # A thread that nobody waits for: a name server that never answers can't be interrupted.
+    pool = concurrent.futures.ThreadPoolExecutor(1)
+    try:
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(pool, limits.resolve, host, port)
+    finally:
+        pool.shutdown(wait=False)
 
 
 def is_public(text: str) -> bool:

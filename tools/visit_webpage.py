@@ -1,5 +1,6 @@
 """visit_webpage: what a page of the web says, as Markdown."""
 
+import logging
 import re
 from collections.abc import Collection
 from pathlib import PurePosixPath
@@ -8,7 +9,7 @@ import httpx
 from smolagents import Tool
 
 from tools.documents import CONVERTED, convert, decode, is_text
-from tools.fetch import Fetched, fetch, limits
+from tools.fetch import MAX_BYTES, TIMEOUT_SECONDS, Fetched, Limits, fetch
 from tools.text import PAGE_CHARS, one_line, page, visible
 
 _SUFFIXES = {
@@ -43,11 +44,12 @@ class VisitWebpage(Tool):
         allow: Collection[str] = (),
         *,
         page_chars: int = PAGE_CHARS,
-        max_bytes: int = 5_000_000,
-        timeout_seconds: float = 20.0,
+        max_bytes: int = MAX_BYTES,
+        timeout_seconds: float = TIMEOUT_SECONDS,
     ) -> None:
         super().__init__()
-        self._limits = limits(allow, max_bytes=max_bytes, timeout_seconds=timeout_seconds)
+        hosts = frozenset(host.lower() for host in allow)
+        self._limits = Limits(max_bytes, timeout_seconds, hosts)
         self._page_chars = page_chars
 
     def forward(self, url: str, part: int | None = 1) -> str:
@@ -94,6 +96,8 @@ def _markdown(html: str, address: str) -> str:
     import trafilatura
     from trafilatura.metadata import extract_metadata
 
+    # It logs as errors what is said here in other words.
+    logging.getLogger("trafilatura").setLevel(logging.CRITICAL)
     text = trafilatura.extract(
         html,
         url=address,
@@ -104,7 +108,7 @@ def _markdown(html: str, address: str) -> str:
         favor_recall=True,
     )
     if not text:  # no article in it: a list, a form, a few lines
-        text = trafilatura.html2txt(html)
+        text = convert(html.encode(), "page.html", charset="utf-8")
     described = extract_metadata(html, default_url=address)
     title = one_line(described.title or "", 200) if described else ""
     head = f"# {title}\n" if title and not (text or "").startswith(f"# {title}") else ""

@@ -1,0 +1,116 @@
+"""What holds for every tool: names, types, errors, and many calls at once."""
+
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+from smolagents import Tool
+
+from tools.calculate import Calculate
+from tools.inspect_table import InspectTable
+from tools.read_file import ReadFile
+from tools.remember import Remember
+from tools.search_history import SearchHistory
+from tools.search_notes import SearchNotes
+from tools.visit_webpage import VisitWebpage
+from tools.web_search import SearchResult, WebSearch
+from tools.wikipedia_search import WikipediaSearch
+
+ROOT = Path(__file__).resolve().parent.parent
+TABLE = "a,b\n1,x\n"
+
+# name → (how to build it, arguments of a call that works without a network or None)
+TOOLS: dict[str, tuple[Callable[[Path], Tool], dict[str, Any] | None]] = {
+    "web_search": (
+        lambda _: WebSearch(lambda query, most: [SearchResult("T", "https://a.example")]),
+        {"query": "x"},
+    ),
+    "visit_webpage": (lambda _: VisitWebpage(), None),
+    "wikipedia_search": (lambda _: WikipediaSearch(), None),
+    "read_file": (ReadFile, {"path": "t.csv"}),
+    "inspect_table": (InspectTable, {"path": "t.csv"}),
+    "calculate": (lambda _: Calculate(), {"expression": "1 + 1"}),
+    "search_notes": (lambda _: SearchNotes(lambda query: "1. a.md: x"), {"query": "x"}),
+    "search_history": (lambda _: SearchHistory(lambda query: "1. a.md: x"), {"query": "x"}),
+    "remember": (lambda _: Remember(lambda text: text), {"text": "x"}),
+}
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Path:
+    (tmp_path / "t.csv").write_text(TABLE)
+    return tmp_path
+
+
+@pytest.mark.parametrize("name", TOOLS)
+def test_its_face(workspace: Path, name: str) -> None:
+    tool = TOOLS[name][0](workspace)
+    assert tool.name == name
+    assert tool.output_type == "string"
+    assert re.search(rf"print\({name}\(", tool.description), "an example of a call"
+    assert len(tool.description) < 300, "a small model reads this in every task"
+    optional = [arg for arg, schema in tool.inputs.items() if schema.get("nullable")]
+    required = [arg for arg in tool.inputs if arg not in optional]
+    assert len(required) == 1, "one required argument, the rest may be left out"
+    assert next(iter(tool.inputs)) == required[0]
+
+
+def test_all_faces_fit_a_small_context(workspace: Path) -> None:
+    text = "\n".join(build(workspace).to_code_prompt() for build, _ in TOOLS.values())
+    assert len(text) < 6_000, "about 1,500 tokens"
+
+
+WORKING = {name: call for name, (_, call) in TOOLS.items() if call}
+
+
+@pytest.mark.parametrize("name", WORKING)
+def test_it_takes_its_argument_by_place_and_by_name(workspace: Path, name: str) -> None:
+    tool = TOOLS[name][0](workspace)
+    by_name = tool(**WORKING[name])
+    assert isinstance(by_name, str)
+    assert by_name
+    assert tool(*WORKING[name].values()) == by_name
+
+
+@pytest.mark.parametrize("name", [n for n in TOOLS if n not in ("remember", "read_file")])
+def test_an_empty_argument_is_refused_in_words(workspace: Path, name: str) -> None:
+    tool = TOOLS[name][0](workspace)
+    with pytest.raises(ValueError) as error:
+        tool(**{next(iter(tool.inputs)): "  "})
+    assert str(error.value).rstrip(".") != ""
+
+
+@pytest.mark.parametrize("name", [n for n in WORKING if n != "calculate"])
+def test_fifty_calls_at_once(workspace: Path, name: str) -> None:
+    tool = TOOLS[name][0](workspace)
+    with ThreadPoolExecutor(16) as pool:
+        results = set(pool.map(lambda _: tool(**WORKING[name]), range(50)))
+    assert len(results) == 1
+
+
+def test_the_texts_of_notes_and_remember() -> None:
+    kept: list[str] = []
+    assert Remember(kept.append)(text=" I like\ntea ") == "Remembered: I like tea"
+    assert kept == ["I like tea"]
+    assert SearchNotes(lambda query: f"asked {query}")(query="tea") == "asked tea"
+    assert SearchHistory(lambda query: f"asked {query}")(query="tea") == "asked tea"
+
+
+def test_importing_every_tool_is_quick_and_light() -> None:
+    """Heavy libraries come in with the first call; none of them is needed to start the app."""
+    modules = ", ".join(
+        f"tools.{path.stem}"
+        for path in (ROOT / "tools").glob("*.py")
+        if path.stem not in ("__init__", "calculate_worker")
+    )
+    heavy = "{'pandas', 'trafilatura', 'markitdown', 'sympy', 'ddgs', 'torch', 'transformers'}"
+    code = f"import sys, {modules}; print(sorted({heavy} & set(sys.modules)))"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "[]"
