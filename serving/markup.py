@@ -9,7 +9,7 @@ Finish = Literal["code", "stop", "length", "cancelled"]
 PYTHON = frozenset({"python", "py", "python3", "ipython", "tool_code"})
 NESTING = frozenset({"markdown", "md"})  # blocks that may show a python fence as an example
 LINE = 200  # a fence's line is no longer than this, in characters
-INLINE = 2000  # nor is `<code>` with its content on one line
+INLINE = 300  # nor is `<code>` with its content on one line
 QUOTES = "'\"`"
 
 TURN_STARTS = frozenset({"<｜Assistant｜>", "<｜begin▁of▁sentence｜>", "<|im_start|>"})
@@ -26,7 +26,7 @@ TURNS = TURN_STARTS | {
 """Tokens of chat templates that end a reply; TURN_STARTS only where text stands before them."""
 
 _TURN = r"<\|\w{1,24}\|>|<｜[^<>\n]{1,24}｜>"
-_FENCES = r"`{3,}|~{3,}"
+_FENCES = r"`{3,64}|~{3,64}"
 _CODE_CLOSE = r"(?i:</code>)"
 
 THINK_TAG = re.compile(r"</?think>")
@@ -44,7 +44,8 @@ IN_STRING = {
 
 CODE_END = re.compile(rf"\n|{_CODE_CLOSE}")
 HALF_CLOSED = re.compile(r"(?:`+|~+|</?[code]{0,4})\s*\Z")
-_TAIL = re.compile(r"\\\Z|[\"']{1,2}\Z|`+\Z|~+\Z|<[^<>\n]{0,46}\Z")
+_RUNS = frozenset("\"'`~")  # characters that mean more when several stand together
+_TAG = 47  # the longest tag, in characters
 _BEGINNINGS = ("<think>", "</think>", "</code>", "<code")
 _CALL = re.compile(
     r"^[ \t]*(?:import \w|from [\w.]+ import |(?:[\w, ]+ ?= ?)?[A-Za-z_][\w.]*\(.*\)\s*$)",
@@ -86,13 +87,20 @@ class Block:
 
 def undecided(text: str, start: int) -> int:
     """How many characters at the end of `text`, from `start` on, may begin something."""
-    tail = _TAIL.search(text, max(start, len(text) - 64))
-    if tail is None:
+    last = text[-1:]
+    if last in _RUNS:
+        return 2 if text.endswith(last * 2, start) else 1
+    if last == "\\":
+        return 1
+    opened = text.rfind("<", max(start, len(text) - _TAG))
+    if opened < 0:
         return 0
-    end = tail.group().lower()
-    if end[0] != "<" or end[:2] in ("<|", "<｜") or end.startswith("<code"):
-        return len(end)
-    return len(end) if any(tag.startswith(end) for tag in _BEGINNINGS) else 0
+    tail = text[opened:].lower()
+    if ">" in tail or "\n" in tail:
+        return 0
+    if tail[1:2] in ("|", "｜") or tail.startswith("<code"):
+        return len(tail)
+    return len(tail) if any(tag.startswith(tail) for tag in _BEGINNINGS) else 0
 
 
 def calls(text: str) -> bool:

@@ -76,8 +76,7 @@ class ReplySplitter:
             return []
         if self._reasoning and self._mode == self._in_thinking and text:
             self._mode = self._in_prose
-        self._buffer = self._buffer[self._at :] + text
-        self._at = 0
+        self._buffer, self._at = self._buffer[self._at :] + text, 0
         self._run()
         return self._taken()
 
@@ -98,6 +97,7 @@ class ReplySplitter:
         if not self.done:
             self._final = True
             self._run()
+        if not self.done:
             self._emit(len(self._buffer))
             self._end_open_block(natural=finish == "stop")
         texts: list[str] = []
@@ -191,8 +191,7 @@ class ReplySplitter:
     def _close_thinking(self, end: int) -> None:
         self._skip(end)
         self._thought = len(self._parts)
-        self._has_text = False
-        self._line = ""
+        self._has_text, self._line = False, ""
         self._mode = self._in_prose
 
     def _in_prose(self) -> bool:
@@ -202,13 +201,13 @@ class ReplySplitter:
         token = match.group()
         if token[0] in "`~":
             return self._fence(token)
+        if token[:5].lower() == "<code":
+            return self._code_tag(match.end())
         mentioned = self._mentioned(match.end())
         if mentioned is None:
             return False
         if mentioned:
             self._emit(match.end())
-        elif token[:5].lower() == "<code":
-            return self._code_tag(match.end())
         elif token == "<think>":
             self._skip(match.end())
             self._mode = self._in_thinking
@@ -255,7 +254,7 @@ class ReplySplitter:
     def _code_tag(self, end: int) -> bool:
         """`<code>` opens a block at a line's beginning or end, or around a call on one line."""
         opens, indent = not self._line.strip(), len(self._line)
-        if not opens:
+        if not opens and self._last not in markup.QUOTES:
             ahead = self._buffer[end : end + markup.INLINE]
             stop = markup.CODE_END.search(ahead)
             if stop is not None:
@@ -308,7 +307,8 @@ class ReplySplitter:
         if rest is None:
             return False
         alone = not self._line.strip() and not rest.strip()
-        if block.empty and run[0] == "`" and language(rest) in PYTHON:
+        opener = run[0] == "`" and rest.strip().lower() in PYTHON and len(rest) < LINE
+        if block.empty and opener:
             self._open_block(run, rest, block.indent)
         elif (alone or run[0] == "`") and (block.run == "<" or run.startswith(block.run)):
             self._close_block(self._at + size)
