@@ -15,7 +15,7 @@ from serving.causes import explain
 from serving.engines import Endpoint, Engine, Plan, Say, local_client
 from serving.guard import GuardedProcess
 from serving.logs import new_log, tail
-from serving.model_source import downloaded_bytes
+from serving.model_source import downloaded_bytes, size_text
 from serving.ports import HOST
 from serving.state import unwritable
 
@@ -67,9 +67,7 @@ class Launch:
         assert self.row.ready is not None
         source = self.plan.source
         if source.folder is None:
-            size = (
-                f"{source.download_bytes / 1e9:.1f} GB" if source.download_bytes else "size unknown"
-            )
+            size = size_text(source.download_bytes) if source.download_bytes else "size unknown"
             say(f"{source.model_id} is not on this machine yet: downloading it ({size})")
         said, phase = time.monotonic(), ""
         while not self.row.ready(self.endpoint):
@@ -92,7 +90,7 @@ class Launch:
         if source.folder is None and source.download_bytes:
             have = min(downloaded_bytes(source.model_id), source.download_bytes)
             if have < source.download_bytes:
-                return f"downloading, {have / 1e9:.1f} of {source.download_bytes / 1e9:.1f} GB"
+                return f"downloading, {size_text(have)} of {size_text(source.download_bytes)}"
         return doing[-1]
 
     def _warm_up(self, go_on: Callable[[], float]) -> None:

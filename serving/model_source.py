@@ -301,8 +301,7 @@ def _check_space(model_id: str, wanted: int) -> None:
     free = shutil.disk_usage(there).free
     if wanted > free:
         raise EngineError(
-            f"{model_id} needs {wanted / 1e9:.1f} GB, but only {free / 1e9:.1f} GB are free in "
-            f"{there}.",
+            f"{model_id} needs {size_text(wanted)}, but {there} has only {size_text(free)} left.",
             fix="Make room, choose a smaller model, or set HF_HOME to a larger disk.",
         )
 
@@ -312,6 +311,11 @@ def hub_cache() -> Path:
     from huggingface_hub import constants
 
     return Path(constants.HF_HUB_CACHE)
+
+
+def size_text(size: int) -> str:
+    """A number of bytes for people, such as `15.2 GB`."""
+    return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{size / 1e6:.1f} MB"
 
 
 def downloaded_bytes(model_id: str) -> int:

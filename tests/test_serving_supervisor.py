@@ -17,7 +17,6 @@ from pathlib import Path
 import httpx
 import psutil
 import pytest
-from random_tiny_model import build_random_model
 
 from errors import Cancelled, EngineError, SettingsError
 from serving.engines import ENGINES, Command, Endpoint, Engine, Plan
@@ -27,15 +26,16 @@ from serving.ports import PortHold
 from serving.state import Process, all_records
 from serving.supervisor import Supervisor
 from settings import ROOT, Settings, load_settings
+from tests.random_tiny_model import build_random_model
 
 STUB = Path(__file__).with_name("stub_engine.py")
 SCRIPT = """
 import sys, time
-sys.path[:0] = [{root!r}, {tests!r}]
+sys.path.insert(0, {root!r})
 from pathlib import Path
 from settings import load_settings
 from serving.supervisor import Supervisor
-from test_serving_supervisor import ENGINES, stub_table
+from tests.test_serving_supervisor import ENGINES, stub_table
 supervisor = Supervisor(
     load_settings(model={model!r}, engine="transformers", data_dir=Path({data!r})),
     engines=stub_table() if {stub} else ENGINES,
@@ -252,9 +252,7 @@ def start_app(
     model: Path, data: Path, *, stub: bool = True
 ) -> tuple[subprocess.Popen[str], int, str]:
     """Another process that owns a supervisor: the process, the engine's pid and address."""
-    script = SCRIPT.format(
-        root=str(ROOT), tests=str(STUB.parent), model=str(model), data=str(data), stub=stub
-    )
+    script = SCRIPT.format(root=str(ROOT), model=str(model), data=str(data), stub=stub)
     app = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True)
     assert app.stdout is not None
     with app.stdout as said:
