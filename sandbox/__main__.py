@@ -23,7 +23,7 @@ def status() -> None:
     """Start a sandbox, say its level, what that covers and what it leaves open."""
     from sandbox.executor import SandboxExecutor  # the import of smolagents takes a moment
 
-    console = Console(highlight=False)
+    console = Console(highlight=False, soft_wrap=True)
     level = LEVELS["process"]
     try:
         with tempfile.TemporaryDirectory() as folder:

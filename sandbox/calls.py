@@ -15,7 +15,6 @@ from sandbox.channel import MIRRORED_ERRORS
 
 MAX_CALLS = 200
 MAX_PARALLEL = 16
-CALL_SECONDS = 120.0
 PREVIEW_CHARS = 2_000
 
 _NO_DEFAULT = inspect.Parameter.empty
@@ -155,9 +154,12 @@ class StepCalls:
         tools: dict[str, BoundTool],
         wake: Callable[[], None],
         report: Callable[[Record], None] | None,
+        *,
+        timeout_seconds: float,
     ) -> None:
         self._tools = tools
         self._wake = wake
+        self._timeout = timeout_seconds
         self._report = report or (lambda record: None)
         self._running: dict[int, _Call] = {}
         self._waiting: deque[_Call] = deque()
@@ -201,16 +203,16 @@ class StepCalls:
             if call is not None:
                 replies.append(self._end(call, ok, value))
         now = time.monotonic()
-        for call in [c for c in self._running.values() if now - c.began > CALL_SECONDS]:
+        for call in [c for c in self._running.values() if now - c.began >= self._timeout]:
             del self._running[call.number]  # its thread is abandoned
-            late = TimeoutError(f"{call.tool} took longer than {CALL_SECONDS:g} s")
+            late = TimeoutError(f"{call.tool} took longer than {self._timeout:g} s")
             replies.append(self._end(call, False, late))
         self._start_waiting()
         return replies
 
     def next_deadline(self) -> float | None:
         """When (time.monotonic) the first running call is out of time."""
-        return min((c.began + CALL_SECONDS for c in self._running.values()), default=None)
+        return min((c.began + self._timeout for c in self._running.values()), default=None)
 
     def abandon(self) -> None:
         """The step is over: nobody waits for these calls any more."""
@@ -250,10 +252,10 @@ class StepCalls:
         body, shown = b"", ""
         if ok:
             try:
-                body, shown = wire.pack(_result(value)), str(value)
-            except (wire.WireError, RecursionError) as error:
-                ok, value = False, ValueError(f"its result can't be handed over: {error}")
-                value = RuntimeError(f"{call.tool} failed: {value}")
+                body, shown = _result(value)
+            except Exception as error:  # noqa: BLE001 - the result's own methods may fail
+                ok = False
+                value = RuntimeError(f"{call.tool} failed: its result can't be used: {error}")
         if not ok:
             kind, shown = _as_error(call.tool, value)
             body = wire.pack([kind, shown])
@@ -270,15 +272,23 @@ class StepCalls:
         return call.number, ok, body
 
 
-def _result(value: Any) -> Any:
-    """A tool's result as plain data: its text, where it is of a type of its own."""
+def _result(value: Any) -> tuple[bytes, str]:
+    """A tool's result for the wire and for the record; its text, where it isn't plain data."""
     try:
-        wire.pack(value)
+        body = wire.pack(value)
     except wire.TooLarge:
         raise
     except wire.WireError:
+        value = str(value)
+        body = wire.pack(value)
+    return body, _shown(value)
+
+
+def _shown(value: Any) -> str:
+    try:
         return str(value)
-    return value
+    except (ValueError, RecursionError):  # an integer of more digits than Python will print
+        return f"<{type(value).__name__}>"
 
 
 def _as_error(tool: str, error: BaseException) -> tuple[str, str]:
@@ -298,10 +308,12 @@ def _json_able(value: Any) -> Any:
     """A bounded copy for the record of events."""
     if isinstance(value, str):
         return wire.clean_text(value[:PREVIEW_CHARS])
-    if value is None or isinstance(value, bool | int | float):
+    if value is None or isinstance(value, bool | float):
+        return value
+    if isinstance(value, int) and abs(value) < 2**63:
         return value
     if isinstance(value, dict):
         return {str(k)[:200]: _json_able(v) for k, v in list(value.items())[:100]}
     if isinstance(value, list | tuple | set | frozenset):
         return [_json_able(item) for item in list(value)[:100]]
-    return str(value)[:PREVIEW_CHARS]
+    return _shown(value)[:PREVIEW_CHARS]

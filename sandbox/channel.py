@@ -17,6 +17,7 @@ from sandbox import wire
 from sandbox.output import HeadTail
 
 _LINE_CHARS = 4096
+_get_ident = threading.get_ident  # the code may replace what the modules hold
 
 
 class Guard:
@@ -24,18 +25,18 @@ class Guard:
 
     def __init__(self) -> None:
         self._lock = threading.RLock()
-        self._main = threading.get_ident()
+        self._main = _get_ident()
         self._depth = 0
         self._put_off = False
 
     def __enter__(self) -> None:
-        if threading.get_ident() == self._main:
+        if _get_ident() == self._main:
             self._depth += 1
         self._lock.acquire()
 
     def __exit__(self, *_: object) -> None:
         self._lock.release()
-        if threading.get_ident() == self._main:
+        if _get_ident() == self._main:
             self._depth -= 1
             if self._put_off and not self._depth:
                 self._put_off = False
@@ -163,6 +164,9 @@ class Printed(io.TextIOBase):
 
     def writable(self) -> bool:
         return True
+
+    def reconfigure(self, **_: Any) -> None:
+        """Nothing: it is UTF-8, by lines."""
 
     def fileno(self) -> int:
         return self._descriptor

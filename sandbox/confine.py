@@ -33,8 +33,8 @@ import contextlib
 import os
 import signal
 import sys
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 try:
     import resource
@@ -49,8 +49,7 @@ CPU_MARGIN_SECONDS = 30
 _PR_SET_PDEATHSIG, _PR_SET_NO_NEW_PRIVS, _PR_SET_CHILD_SUBREAPER = 1, 38, 36
 
 
-@dataclass(frozen=True)
-class Level:
+class Level(NamedTuple):
     """A level of confinement in words, for the status page."""
 
     name: str

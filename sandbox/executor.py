@@ -7,6 +7,7 @@ SandboxError, which the user reads.
 """
 
 import contextlib
+import os
 import shutil
 import sys
 import threading
@@ -39,6 +40,7 @@ class SandboxExecutor(PythonExecutor):
     on_output: gets printed text as it comes, in the thread that runs the step.
     on_tool_call: gets a record when a tool is called and when it has come back.
     confine: level of confinement, see `sandbox.confine`.
+    tool_timeout_seconds: how long one call of a tool may take; then the code gets a TimeoutError.
 
     Raises SandboxError where there can't be a sandbox.
     """
@@ -53,6 +55,7 @@ class SandboxExecutor(PythonExecutor):
         on_output: Callable[[str], None] | None = None,
         on_tool_call: Callable[[Record], None] | None = None,
         confine: str = "process",
+        tool_timeout_seconds: float = 120,
     ) -> None:
         _check_possible(confine)
         self.workspace = Path(workspace).resolve()
@@ -64,23 +67,28 @@ class SandboxExecutor(PythonExecutor):
         self._timeout_seconds = timeout_seconds
         self._output_chars = output_chars
         self._memory_bytes = memory_bytes
+        self._tool_timeout_seconds = tool_timeout_seconds
         self._tools: dict[str, BoundTool] = {}
         self._variables: dict[str, Any] = {}
         self._unsent: set[str] = set()
         self._step = 0
         self._busy = threading.Lock()
         self._cancel = threading.Event()
+        self._starting = threading.Lock()
         self._running = False
         self._wake = Wake()
-        self._held: dict[str, Any] = {"worker": None}
+        self._held: dict[str, Any] = {"worker": None, "app": os.getpid()}
         self._finalizer = weakref.finalize(self, _release, self._held, self._wake)
 
     def start(self) -> None:
         """Start the worker now, in the background; otherwise the first step does."""
         if not self._finalizer.alive:
             raise SandboxError("The sandbox was closed.", fix="Start a new session.")
-        if self._held["worker"] is not None:
-            return
+        with self._starting:
+            if self._held["worker"] is None:
+                self._start_worker()
+
+    def _start_worker(self) -> None:
         try:
             self.workspace.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -132,7 +140,12 @@ class SandboxExecutor(PythonExecutor):
             output = Output(self._output_chars, self.on_output)
             run = StepRun(
                 worker,
-                StepCalls(self._tools, self._wake.ring, self.on_tool_call),
+                StepCalls(
+                    self._tools,
+                    self._wake.ring,
+                    self.on_tool_call,
+                    timeout_seconds=self._tool_timeout_seconds,
+                ),
                 output,
                 wake=self._wake,
                 cancelled=self._cancel.is_set,
@@ -165,8 +178,7 @@ class SandboxExecutor(PythonExecutor):
 
     def cleanup(self) -> None:
         """End the worker and remove its caches; the workspace's files stay."""
-        if self.interrupt():
-            self._busy.acquire()
+        if self.interrupt() and self._busy.acquire(timeout=5):
             self._busy.release()
         self._finalizer()
         with contextlib.suppress(OSError, RecursionError):  # the code may have left anything here
@@ -251,6 +263,8 @@ class SandboxExecutor(PythonExecutor):
 
 def _release(held: dict[str, Any], wake: Wake) -> None:
     worker, held["worker"] = held["worker"], None
+    if held["app"] != os.getpid():  # a fork of the app must not end what isn't its own
+        return
     if worker is not None:
         worker.kill()
     wake.close()

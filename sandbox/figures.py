@@ -4,24 +4,45 @@ As in a notebook, a figure belongs to the step that drew it: it is saved and clo
 step's end. The library is never imported here.
 """
 
+import contextlib
 import os
 import sys
 from pathlib import Path
 
 _IMAGES = (".png", ".jpg", ".jpeg", ".svg", ".pdf", ".webp", ".gif")
 
+Images = dict[str, tuple[int, int, int]]
 
-def save_open(workspace: Path, since_ns: int) -> None:
+
+def images(workspace: Path) -> Images:
+    """The images in the workspace and the present folder, by path: time (ns), size, inode."""
+    found: Images = {}
+    for folder in (str(workspace), "."):
+        with contextlib.suppress(OSError), os.scandir(folder) as entries:
+            for entry in entries:
+                if entry.name.lower().endswith(_IMAGES):
+                    seen = entry.stat(follow_symlinks=False)
+                    found[os.path.realpath(entry.path)] = (
+                        seen.st_mtime_ns,
+                        seen.st_size,
+                        seen.st_ino,
+                    )
+    return found
+
+
+def save_open(workspace: Path, before: Images) -> None:
     """Save the open figures as figure-1.png and so on, and close them.
 
-    A step that wrote as many images itself (`since_ns`: when it began) has saved its figures.
+    A step that wrote as many images itself has saved its figures; `before` is what `images`
+    said when it began.
     """
     pyplot = sys.modules.get("matplotlib.pyplot")
     numbers = pyplot.get_fignums() if pyplot is not None else []
     if pyplot is None or not numbers:
         return
     try:
-        if _images_since(workspace, since_ns) < len(numbers):
+        written = images(workspace).items() - before.items()
+        if len(written) < len(numbers):
             for number in numbers:
                 pyplot.figure(number).savefig(_free_name(workspace), bbox_inches="tight")
     finally:
@@ -40,14 +61,3 @@ def _free_name(workspace: Path) -> Path:
     while (workspace / f"figure-{number}.png").exists():
         number += 1
     return workspace / f"figure-{number}.png"
-
-
-def _images_since(workspace: Path, since_ns: int) -> int:
-    count = 0
-    folders = {str(workspace), str(Path.cwd())}
-    for folder in folders:
-        with os.scandir(folder) as entries:
-            for entry in entries:
-                if entry.name.lower().endswith(_IMAGES) and entry.stat().st_mtime_ns >= since_ns:
-                    count += 1
-    return count

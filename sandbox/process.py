@@ -28,7 +28,7 @@ MAX_RAW_BYTES = 64 * 1024 * 1024
 _ROOT = Path(__file__).resolve().parent.parent
 _BOOT = (
     "import sys; sys.path.insert(0, {root!r}); from sandbox.worker import main; "
-    "del sys.path[0]; main()"
+    "del sys.path[0]; sys.dont_write_bytecode = True; main()"
 )
 
 
@@ -243,7 +243,7 @@ def _start(workspace: Path, config: dict[str, Any], raw_writer: int) -> "subproc
     for name in ("home", "tmp", "matplotlib"):
         (own / name).mkdir(parents=True, exist_ok=True)
     _copy_font_list(own / "matplotlib")
-    command = [sys.executable, "-I", "-B", "-X", "utf8", "-c", _BOOT.format(root=str(_ROOT))]
+    command = [sys.executable, "-I", "-X", "utf8", "-c", _BOOT.format(root=str(_ROOT))]
 
     def start() -> "subprocess.Popen[bytes]":
         return subprocess.Popen(

@@ -148,6 +148,10 @@ def _cut(text: str) -> str:
     return text if len(text) <= MAX_MESSAGE else text[: MAX_MESSAGE - 1] + "…"
 
 
+# Warnings about the sandbox itself: it shows no windows, and it has a thread of its own.
+_OUR_DOING = ("FigureCanvasAgg is non-interactive", "is multi-threaded, use of fork()")
+
+
 class Warnings:
     """Shows each warning once, on one line, without the path of the file it came from."""
 
@@ -170,11 +174,17 @@ class Warnings:
     ) -> None:
         lines = str(message).strip().splitlines()
         key = (category.__name__, lines[0][:300] if lines else "")
-        if key in self._shown or "FigureCanvasAgg is non-interactive" in key[1]:
+        if key in self._shown or any(text in key[1] for text in _OUR_DOING):
             return
         if len(self._shown) < 1000:
             self._shown.add(key)
         (file or self._stream).write(f"{key[0]}: {key[1]}\n")
+
+
+def unraisable(stream: TextIOBase, step: int, args: Any) -> None:
+    """A `sys.unraisablehook`: an exception in a place that can't raise it, such as `__del__`."""
+    if args.exc_value is not None:
+        stream.write(f"Ignored: {headline(args.exc_value)}\n")
 
 
 def thread_failed(stream: TextIOBase, step: int, args: Any) -> None:

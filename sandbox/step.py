@@ -169,23 +169,26 @@ class StepRun:
 
     def _take(self, message: list[Any]) -> None:
         """One message of the worker; whatever is not expected here ends it."""
+        kind, nonce, fields = message[0], message[1:2], message[2:]
+        take, types = _TAKES.get(kind, (None, ()))
         try:
-            kind, nonce, *fields = message
-            if nonce != self._nonce or self._outcome.status:
+            if nonce != [self._nonce] or self._outcome.status:
                 raise wire.WireError("a message that belongs to no step")
-            _TAKES[kind](self, *fields)
-        except (KeyError, TypeError, ValueError, wire.WireError) as error:
+            if take is None or [type(field) for field in fields] not in types:
+                raise wire.WireError("a message of no known form")
+            take(self, *fields)
+        except wire.WireError as error:
             raise WorkerGone(f"broke its channel to the app ({error})") from None
 
     def _take_out(self, text: str) -> None:
-        self._output.printed(_is(text, str))
+        self._output.printed(text)
 
     def _take_tail(self, left_out: int, text: str) -> None:
-        self._output.tail(max(0, _is(left_out, int)), _is(text, str))
+        self._output.tail(max(0, left_out), text)
 
     def _take_call(self, number: int, name: str, body: bytes) -> None:
         self._drain_raw()
-        reply = self._calls.begin(_is(number, int), _is(name, str), body)
+        reply = self._calls.begin(number, name, body)
         if reply is not None:
             self._worker.send("result", self._nonce, *reply)
 
@@ -198,7 +201,7 @@ class StepRun:
         outcome = self._outcome
         if status not in ("ok", "error"):
             raise wire.WireError("a step that ended in no known way")
-        outcome.text, outcome.interrupted = _is(text, str), bool(interrupted)
+        outcome.text, outcome.interrupted = text, interrupted
         if body is not None and not outcome.answered:
             outcome.value = wire.unpack(body)
         outcome.status = status
@@ -211,16 +214,14 @@ class StepRun:
             self._outcome.gone = self._outcome.gone or str(gone)
 
 
-def _is(value: Any, kind: type) -> Any:
-    if type(value) is not kind:
-        raise wire.WireError(f"a {type(value).__name__} where a {kind.__name__} belongs")
-    return value
-
-
-_TAKES: dict[str, Callable[..., None]] = {
-    "out": StepRun._take_out,
-    "tail": StepRun._take_tail,
-    "call": StepRun._take_call,
-    "final": StepRun._take_final,
-    "done": StepRun._take_done,
+# What the worker may send during a step: who takes it, and the types of its fields.
+_TAKES: dict[str, tuple[Callable[..., None], list[list[type]]]] = {
+    "out": (StepRun._take_out, [[str]]),
+    "tail": (StepRun._take_tail, [[int, str]]),
+    "call": (StepRun._take_call, [[int, str, bytes]]),
+    "final": (StepRun._take_final, [[bytes]]),
+    "done": (
+        StepRun._take_done,
+        [[str, str, bool, bytes], [str, str, bool, type(None)]],
+    ),
 }

@@ -5,6 +5,7 @@ tables become text, and anything else its bounded repr. The libraries are never 
 here: a value of theirs can only be there when they are loaded already.
 """
 
+import reprlib
 import sys
 from collections import deque
 from collections.abc import Callable, Iterable
@@ -17,12 +18,14 @@ from typing import Any
 
 MAX_DEPTH = 20
 MAX_ARRAY = 1_000
+_MAX_BITS = 14_000  # about 4,200 digits; the app could not print more
 MAX_ITEMS = 100_000
 MAX_TEXT = 4_000
 TABLE_ROWS = 10
 
 _PLAIN = (type(None), bool, int, float, str, bytes, complex, date, datetime, time, timedelta)
 _PLAIN_TYPES = frozenset((*_PLAIN, Decimal))
+_SHORT = _PLAIN_TYPES - {int}
 _VIEWS: tuple[type, ...] = (type({}.keys()), type({}.values()), type({}.items()), range, deque)
 
 
@@ -38,7 +41,7 @@ def plain(value: Any, *, as_text: bool) -> Any:
     def turn(item: Any, depth: int) -> Any:
         kind = type(item)
         if kind in _PLAIN_TYPES:
-            return item
+            return item if kind is not int or item.bit_length() < _MAX_BITS else str(item)
         left[0] -= 1
         if depth > MAX_DEPTH or left[0] < 0:
             raise _TooMuch
@@ -77,7 +80,7 @@ class _TooMuch(Exception):
 
 
 def _container(kind: type, items: Iterable[Any], depth: int, turn: Callable[..., Any]) -> Any:
-    turned = [item if type(item) in _PLAIN_TYPES else turn(item, depth + 1) for item in items]
+    turned = [item if type(item) in _SHORT else turn(item, depth + 1) for item in items]
     if kind in (set, frozenset):
         try:
             return kind(turned)
@@ -117,6 +120,8 @@ _BASES: list[tuple[type | tuple[type, ...], Callable[[Any], Any]]] = [
 
 def _from_numpy(item: Any) -> Any:
     numpy = sys.modules["numpy"]
+    if isinstance(item, numpy.generic | numpy.ndarray) and item.dtype.kind in "mM":
+        item = item.astype(str)  # nanoseconds would become bare integers
     if isinstance(item, numpy.generic):
         value = item.item()
         return value if type(value) in _PLAIN_TYPES else str(item)
@@ -180,10 +185,17 @@ _LIBRARIES = {"numpy": _from_numpy, "pandas": _from_pandas, "sympy": _from_sympy
 _MODULES = {"numpy": ("numpy",), "pandas": ("pandas",), "sympy": ("sympy", "mpmath")}
 
 
+_SIZED = (list, tuple, dict, set, frozenset, str, bytes, bytearray)
+_brief = reprlib.Repr()
+_brief.maxlist = _brief.maxtuple = _brief.maxset = _brief.maxdict = _brief.maxfrozenset = 50
+_brief.maxstring = MAX_TEXT
+
+
 def show(value: Any) -> str:
     """The repr of a value, bounded; never raises an ordinary exception."""
     try:
-        text = repr(value)
+        small = not isinstance(value, _SIZED) or len(value) <= MAX_ARRAY
+        text = repr(value) if small else _brief.repr(value)
         return _cut(text) if type(text) is str else f"<{type(value).__name__}>"
     except Exception as error:  # noqa: BLE001 - the repr is the agent's code: whatever it does, say so
         return f"<{type(value).__name__}; its repr failed with {type(error).__name__}>"

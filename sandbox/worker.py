@@ -10,14 +10,15 @@ each step; what a hostile one breaks ends at worst in a restart.
 
 import ast
 import builtins
+import contextlib
 import functools
+import io
 import json
 import os
 import queue
 import signal
 import sys
 import threading
-import time
 import types
 from collections.abc import Callable
 from pathlib import Path
@@ -29,6 +30,7 @@ from sandbox.channel import Calls, Channel, Printed
 _FLAGS = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
 _CO_COROUTINE = 0x80
 _MAX_VALUE = 1024 * 1024
+_MAX_DIGITS = 200_000  # printing more takes seconds that no interrupt can end
 
 
 class FinalAnswer(BaseException):
@@ -62,6 +64,7 @@ class Worker:
     def serve(self) -> None:
         """Read and run until the app closes the wire."""
         report.set_workspace(str(self._workspace))
+        sys.set_int_max_str_digits(_MAX_DIGITS)
         os.register_at_fork(after_in_child=self._after_fork)
         threading.Thread(target=self._listen, name="wire", daemon=True).start()
         signal.signal(signal.SIGINT, self._on_interrupt)
@@ -77,9 +80,9 @@ class Worker:
 
     def _listen(self) -> None:
         """The reading thread: results to their callers, everything else to the main thread."""
-        frames = wire.Frames()
+        frames, read = wire.Frames(), os.read
         try:
-            while data := os.read(self._config["reader"], 1 << 18):
+            while data := read(self._config["reader"], 1 << 18):
                 for message in frames.feed(data):
                     if message[0] == "result":
                         self._take_result(*message[1:])
@@ -137,7 +140,7 @@ class Worker:
     def _run_step(self, nonce: str, step: int, seconds: float, code: str) -> None:
         self._prepare(step)
         confine.begin_step(seconds)
-        began = time.time_ns()
+        images = figures.images(self._workspace)
         status, text, body = "ok", "", None
         self._channel.open_step(nonce)
         self._calls.begin_step()
@@ -145,7 +148,7 @@ class Worker:
             self._running = True
             value = self._evaluate(code, step)
             body = _packed_value(value)
-            figures.save_open(self._workspace, began)
+            figures.save_open(self._workspace, images)
             self._running = False
         except BaseException as error:  # noqa: BLE001 - whatever the agent's code raises is its observation
             self._running = False
@@ -155,6 +158,7 @@ class Worker:
                 status, text = "error", self._describe(error)
             self._after_error()
         self._running = False
+        _flush_files(self._main.__dict__)
         if self._channel.forked:  # a child made with os.fork has come to the end of the step
             os._exit(0)
         self._calls.end_step()
@@ -215,11 +219,14 @@ class Worker:
         sys.modules["__main__"] = self._main
         self._main.__dict__.update(self._tools)
         self._main.__dict__["__builtins__"] = builtins
-        sys.stdout, sys.stderr, sys.stdin = self._stdout, self._stderr, self._stdin
+        sys.stdout = sys.__stdout__ = self._stdout  # type: ignore[assignment,misc]
+        sys.stderr = sys.__stderr__ = self._stderr  # type: ignore[assignment,misc]
+        sys.stdin = self._stdin
         sys.settrace(None)
         sys.setprofile(None)
         sys.excepthook = sys.__excepthook__
         threading.excepthook = self._thread_failed
+        sys.unraisablehook = functools.partial(report.unraisable, self._stderr, step)
         self._warnings.install()
         signal.signal(signal.SIGINT, self._on_interrupt)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
@@ -233,7 +240,8 @@ class Worker:
         sys.path_importer_cache.pop(folder, None)  # a module written in the last step is found
         try:
             Path.cwd()
-        except OSError:
+        except OSError:  # the code removed the folder it was in
+            self._workspace.mkdir(parents=True, exist_ok=True)
             os.chdir(folder)
 
     def _on_interrupt(self, *_: object) -> None:
@@ -251,6 +259,14 @@ class Worker:
         self._channel.after_fork()
         for descriptor in (self._config["reader"], self._config["writer"]):
             os.close(descriptor)
+
+
+def _flush_files(namespace: dict[str, Any]) -> None:
+    """Write out what waits in files that the code left open: the app lists them now."""
+    for value in list(namespace.values()):
+        if type(value) in (io.TextIOWrapper, io.BufferedWriter, io.BufferedRandom):
+            with contextlib.suppress(OSError, ValueError):
+                value.flush()
 
 
 def _no_input(prompt: object = "", /) -> str:
