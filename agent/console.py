@@ -16,6 +16,7 @@ from agent.events import (
     RunStarted,
     StepFinished,
     StepStarted,
+    TextDelta,
     ThinkingDelta,
     ToolCalled,
     ToolReturned,
@@ -43,12 +44,23 @@ def show(events: Iterable[Event], console: Console) -> RunFinished:
     return finished
 
 
+def _until_code(text: str) -> str:
+    """The text before its code block, without a last line that may open one."""
+    found = _FENCE.search(text)
+    if found:
+        return text[: found.start()].rstrip()
+    begun = text.rpartition("\n")
+    return begun[0] if begun[2][:1] in ("`", "~", "<", "") else text
+
+
 class _Printer:
-    """Keeps one thing: whether the cursor stands in the middle of a line."""
+    """Keeps whether the cursor stands in the middle of a line, and what of a reply is drawn."""
 
     def __init__(self, console: Console) -> None:
         self.console = console
         self._mid_line = False
+        self._thought = False
+        self._text, self._drawn = "", 0
 
     def draw(self, event: Event) -> None:
         match event:
@@ -56,9 +68,14 @@ class _Printer:
                 self._line(f"model {event.model} ({event.family})", "dim")
             case StepStarted():
                 self._end_line()
+                self._thought, self._text, self._drawn = False, "", 0
                 self.console.rule(f"Step {event.step}", style="dim", align="left")
             case ThinkingDelta():
+                self._thought = True
                 self._piece(event.text, "dim italic")
+            case TextDelta():
+                self._text += event.text
+                self._prose(_until_code(self._text))
             case ModelReplied():
                 self._reply(event)
             case OutputDelta():
@@ -76,14 +93,26 @@ class _Printer:
                 self._finish(event)
 
     def _reply(self, event: ModelReplied) -> None:
-        said = _FENCE.split(event.text, maxsplit=1)[0].strip() if event.code else event.text.strip()
-        if said:
-            self._line(said, "")
+        if event.thinking.strip() and not self._thought:
+            # Some servers mark the thinking only at its end: until then it streamed as text.
+            self._line(event.thinking.strip(), "dim italic")
+        elif not event.code:
+            self._prose(event.text)
         self._end_line()
         if event.code:
             self.console.print(
                 Syntax(clean(event.code), "python", background_color="default", word_wrap=True)
             )
+
+    def _prose(self, text: str) -> None:
+        """Draw what of the reply's text stands before its code, as far as it is new."""
+        fresh = text[self._drawn :]
+        self._drawn += len(fresh)
+        if not self._mid_line:
+            fresh = fresh.lstrip("\n")
+        elif self._drawn == len(fresh):
+            self._end_line()  # the thinking ends here
+        self._piece(fresh, "")
 
     def _finish(self, event: RunFinished) -> None:
         self._end_line()

@@ -1,0 +1,145 @@
+"""The command line as a user meets it: its own process, a server on loopback, exit codes."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.fake_openai import FakeOpenAI, Turn
+
+ROOT = Path(__file__).resolve().parent.parent
+ANSWER = Turn(
+    "```python\nprint('hello')\nfinal_answer(6 * 7)\n```", "Six times seven.", "reasoning"
+)
+
+
+def start(
+    arguments: Sequence[str], tmp_path: Path, url: str = "", **variables: str
+) -> subprocess.Popen[str]:
+    environment = {**os.environ, "HEARTH_DATA_DIR": str(tmp_path / "data"), "COLUMNS": "100"}
+    environment.update(variables)
+    if url:
+        environment["HEARTH_ENDPOINT_URL"] = url
+    return subprocess.Popen(
+        [sys.executable, "-m", "agent", *arguments],
+        cwd=ROOT,
+        env=environment,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def run(
+    arguments: Sequence[str], tmp_path: Path, url: str = "", stdin: str = "", **variables: str
+) -> tuple[int, str, str]:
+    process = start(arguments, tmp_path, url, **variables)
+    out, err = process.communicate(stdin, timeout=60)
+    assert "Traceback" not in out + err, out + err
+    return process.returncode, out, err
+
+
+def test_an_answer(tmp_path: Path) -> None:
+    with FakeOpenAI([ANSWER]) as server:
+        code, out, _ = run(["six times seven"], tmp_path, server.url)
+    assert code == 0
+    for part in ("Six times seven.", "final_answer(6 * 7)", "hello", "Answer: 42", "1 step"):
+        assert part in out, out
+
+
+def test_prose_streams_and_code_is_shown_once(tmp_path: Path) -> None:
+    turn = Turn("I multiply.\n\n```python\nfinal_answer(42)\n```", "Seven.", "template")
+    with FakeOpenAI([turn, Turn("It is **42**, I think.\nFinal answer: 42")]) as server:
+        code, out, _ = run(["go"], tmp_path, server.url)
+        assert code == 0 and out.count("final_answer(42)") == 1
+        assert "I multiply." in out and "Seven." in out and "```" not in out
+        code, out, _ = run(["go"], tmp_path, server.url)
+    assert code == 0 and out.count("It is **42**, I think.") == 1
+    assert "Answer (stated, not computed): 42" in out
+
+
+def test_the_task_from_standard_input_and_events_as_json(tmp_path: Path) -> None:
+    with FakeOpenAI([ANSWER]) as server:
+        code, out, _ = run(["--json"], tmp_path, server.url, stdin="six times seven\n")
+        assert server.requests[-1].body["messages"][-1]["content"].endswith("six times seven")
+    events = [json.loads(line) for line in out.splitlines()]
+    assert code == 0
+    assert events[0]["task"] == "six times seven"
+    assert events[-1]["type"] == "run_finished" and events[-1]["answer"] == "42"
+
+
+def test_a_file_is_there_for_the_code(tmp_path: Path) -> None:
+    (tmp_path / "a b.csv").write_text("x\n5\n")
+    turn = Turn("```python\nfinal_answer(open('a b.csv').read().split()[1])\n```")
+    with FakeOpenAI([turn]) as server:
+        code, out, _ = run(["read", "-f", str(tmp_path / "a b.csv")], tmp_path, server.url)
+    assert code == 0 and "Answer: 5" in out
+
+
+def test_no_answer_is_exit_code_one(tmp_path: Path) -> None:
+    with FakeOpenAI([Turn("```python\nprint('still at it')\n```")]) as server:
+        code, out, _ = run(["go", "--max-steps", "2"], tmp_path, server.url)
+    assert code == 1 and "limit of 2 steps" in out and "still at it" in out
+
+
+def test_terminal_controls_of_the_model_are_never_sent_on(tmp_path: Path) -> None:
+    turn = Turn("```python\nfinal_answer('\x1b]0;owned\x07[bold]x[/bold]')\n```", "\x1b[2J\u202e")
+    with FakeOpenAI([turn]) as server:
+        code, out, _ = run(["go"], tmp_path, server.url)
+    assert code == 0 and "[bold]x[/bold]" in out
+    assert "\x1b" not in out and "\x07" not in out and "\u202e" not in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "variables", "words"),
+    [
+        ([], {}, ["no task"]),
+        (["  "], {}, ["no task"]),
+        (["go", "-f", "/nowhere/x.csv"], {}, ["/nowhere/x.csv", "can't be read"]),
+        (["go"], {"HEARTH_PORT": "99999"}, ["port", "65535"]),
+        (["go"], {"HEARTH_PROT": "1"}, ["HEARTH_PORT"]),
+        (["go", "--model", "no/such-model-here"], {}, ["no/such-model-here"]),
+        (["go", "--model", "/tmp"], {}, ["/tmp", "config.json"]),
+        (["go", "--endpoint-url", "http://127.0.0.1:1/v1"], {}, ["127.0.0.1:1"]),
+        (["go"], {"HEARTH_DATA_DIR": "/proc/none"}, ["/proc/none", "HEARTH_DATA_DIR"]),
+    ],
+)
+def test_bad_input_is_one_clear_error(
+    tmp_path: Path, arguments: list[str], variables: dict[str, str], words: list[str]
+) -> None:
+    code, out, err = run(arguments, tmp_path, **variables)
+    assert code == 2 and out == ""
+    for word in words:
+        assert word in err, err
+    assert len(err.strip().splitlines()) <= 6, "one clear error"
+
+
+def test_ctrl_c_stops_cleanly(tmp_path: Path) -> None:
+    with FakeOpenAI(
+        [Turn("x", "thinking aloud " * 500, "reasoning_content", delay=0.05)]
+    ) as server:
+        process = start(["go"], tmp_path, server.url)
+        assert process.stdin and process.stdout
+        process.stdin.close()
+        seen = ""
+        while "thinking aloud" not in seen:
+            seen += (piece := process.stdout.read(1))
+            assert piece, seen
+        children = psutil.Process(process.pid).children(recursive=True)
+        process.send_signal(signal.SIGINT)
+        stopped_at = time.monotonic()
+        out = process.stdout.read()
+        process.wait(20)
+        assert process.stderr and "Traceback" not in process.stderr.read()
+        assert time.monotonic() - stopped_at < 5
+        assert process.returncode == 130 and "The run was stopped." in out
+        assert server.requests[-1].disconnected.wait(2), "the server is told"
+    assert not [child for child in children if child.is_running()], "no process is left"
