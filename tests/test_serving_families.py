@@ -1,0 +1,91 @@
+"""Families: which row a model gets, and that the rows hold together."""
+
+from pathlib import Path
+
+import pytest
+
+from errors import SettingsError
+from serving.families import FAMILIES, family_for
+
+R1_TEMPLATE = (
+    "{% for m in messages %}…{% endfor %}{% if add_generation_prompt %}"
+    "{{'<｜Assistant｜><think>\\n'}}{% endif %}"
+)
+QWEN3_TEMPLATE = (
+    "{% if add_generation_prompt %}{{- '<|im_start|>assistant\\n' }}"
+    "{%- if enable_thinking is false %}{{- '<think>\\n\\n</think>\\n\\n' }}{% endif %}{% endif %}"
+)
+
+
+@pytest.mark.parametrize(
+    ("model_id", "name"),
+    [
+        ("tiny", "tiny"),
+        ("/somewhere/models/tiny", "tiny"),
+        ("C:\\hearth\\models\\tiny\\", "tiny"),
+        ("TinyLlama/TinyLlama-1.1B-Chat-v1.0", "instruct"),
+        ("/models/tiny/other", "instruct"),
+        ("deepseek-ai/DeepSeek-R1-Distill-Qwen-7B", "r1-distill"),
+        ("unsloth/DeepSeek-R1-Distill-Llama-8B-bnb-4bit", "r1-distill"),
+        ("deepseek-r1:7b", "r1-distill"),
+        ("deepseek-reasoner", "r1-distill"),
+        ("Qwen/Qwen3-8B", "qwen3"),
+        ("Qwen/Qwen3-4B-Thinking-2507", "thinking"),
+        ("Qwen/Qwen3-4B-Instruct-2507", "qwen-instruct"),
+        ("Qwen/Qwen3-Coder-30B-A3B-Instruct", "qwen-instruct"),
+        ("Qwen/Qwen2.5-Coder-7B-Instruct", "qwen-instruct"),
+        ("Qwen/QwQ-32B", "thinking"),
+        ("openai/gpt-oss-20b", "gpt-oss"),
+        ("meta-llama/Llama-3.1-8B-Instruct", "instruct"),
+        ("gpt-5-mini", "instruct"),
+        ("", "instruct"),
+    ],
+)
+def test_family_of_an_id(model_id: str, name: str) -> None:
+    assert family_for(model_id).name == name
+
+
+@pytest.mark.parametrize(
+    ("config", "name"),
+    [
+        ({"chat_template": R1_TEMPLATE}, "thinking"),
+        ({"chat_template": QWEN3_TEMPLATE}, "instruct"),
+        ({"chat_template": QWEN3_TEMPLATE, "model_type": "qwen3"}, "qwen3"),
+        ({"model_type": "gpt_oss"}, "gpt-oss"),
+        ({"model_type": "llama"}, "instruct"),
+        ({"hearth_family": "tiny", "model_type": "qwen3"}, "tiny"),
+        ({}, "instruct"),
+    ],
+)
+def test_family_of_a_folder_without_a_telling_name(config: dict[str, str], name: str) -> None:
+    assert family_for("/data/checkpoint-500", config).name == name
+
+
+def test_config_decides_over_the_id_only_when_it_names_the_family() -> None:
+    assert family_for("Qwen3-8B", {"model_type": "gpt_oss"}).name == "qwen3"
+    assert family_for("Qwen3-8B", {"hearth_family": "instruct"}).name == "instruct"
+    with pytest.raises(SettingsError, match="unknown family: 'huge'"):
+        family_for("x", {"hearth_family": "huge"})
+
+
+@pytest.mark.parametrize("row", FAMILIES.values(), ids=FAMILIES)
+def test_rows_hold_together(row: object) -> None:
+    family = FAMILIES[row.name]  # type: ignore[attr-defined]
+    assert family is row
+    assert 0 < family.max_tokens < family.context_tokens
+    assert family.temperature is None or 0 <= family.temperature <= 2
+    assert family.top_p is None or 0 < family.top_p <= 1
+    prompts = Path(__file__).parents[1] / "agent" / "prompts"
+    assert (prompts / f"{family.prompt}.md").is_file()
+
+
+def test_r1_as_its_readme_says() -> None:
+    r1 = FAMILIES["r1-distill"]
+    assert (r1.temperature, r1.top_p, r1.system_role) == (0.6, 0.95, False)
+    assert r1.opens_thinking
+
+
+def test_the_bundled_model_is_greedy_and_sees_one_task() -> None:
+    tiny = FAMILIES["tiny"]
+    assert (tiny.temperature, tiny.context_tokens, tiny.remembers_turns) == (0.0, 2048, False)
+    assert tiny.opens_thinking
