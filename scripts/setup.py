@@ -157,12 +157,11 @@ def install_chromium() -> None:
     say("installing Chromium for the tests")
     as_root = [] if os.geteuid() == 0 else ["sudo", "-n"]
     if shutil.which("apt-get"):
-        quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
         packages = ["chromium", "fonts-dejavu-core"]
         install = ["apt-get", "install", "-y", "--no-install-recommends", *packages]
         for command in (["apt-get", "update"], install):
             try:
-                subprocess.run([*as_root, *command], **quiet)
+                subprocess.run([*as_root, *command], capture_output=True)
             except OSError:
                 break  # no sudo here
     if find_chromium():
