@@ -102,19 +102,21 @@ def tokenizer_texts(seed: int, count: int = TOKENIZER_EXAMPLES) -> Iterator[str]
 def fingerprint(tokenizer_folder: Path) -> str:
     """Changes with the tokenizer, the families and the code that renders them."""
     here = Path(__file__).parent
-    names = ("example", "phrasings", "template", "render", "world", "generate")
+    names = ("example", "phrasings", "template", "render", "world")
     files = [here / f"{name}.py" for name in names]
     files += [*sorted((here / "families").glob("*.py")), tokenizer_folder / "tokenizer.json"]
-    digest = hashlib.sha256()
+    digest = hashlib.sha256(repr((WEIGHTS, SHARD_EXAMPLES, LONGEST)).encode())
     for file in files:
         digest.update(file.read_bytes())
     return digest.hexdigest()[:12]
 
 
-def make_shard(seed: int, number: int, tokenizer: Tokenizer, count: int) -> dict[str, np.ndarray]:
+def make_shard(
+    seed: int, number: int, tokenizer: Tokenizer, count: int, families: Iterable[str] | None = None
+) -> dict[str, np.ndarray]:
     """The sequences of `count` examples: flat ids, and for each its length, prompt and family."""
     names = list(all_families())
-    stream = examples(f"train {seed} {number}")
+    stream = examples(f"train {seed} {number}", families=families)
     ids: list[int] = []
     rows: list[tuple[int, int, int]] = []
     with tempfile.TemporaryDirectory(dir=_fast_folder()) as folder:
