@@ -135,9 +135,9 @@ class FakeOpenAI:
             given = request.headers.get("authorization", "").removeprefix("Bearer ")
             wrong = {"error": {"message": f"Incorrect API key provided: {given}"}}
             await _send_json(writer, 401, wrong)
-        elif request.path.endswith("/models"):
+        elif request.path == "/v1/models":
             await _send_json(writer, 200, {"data": [{"id": name} for name in self.models]})
-        elif not request.path.endswith("/chat/completions"):
+        elif request.path != "/v1/chat/completions":
             await _send_json(writer, 404, {"detail": "Not Found"})
         elif request.body.get("model") not in self.models:
             wrong = {"error": {"message": f"The model {request.body.get('model')} does not exist"}}
