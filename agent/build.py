@@ -144,6 +144,7 @@ class Hearth:
             limits=Limits(s.max_steps, s.run_timeout_seconds),
             store=lambda event: self.history.append(name, event_to_dict(event)),
             history=history,
+            name=name,
         )
 
 

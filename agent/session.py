@@ -36,6 +36,8 @@ from agent.events import (
 )
 from errors import Cancelled, HearthError, InputError
 
+MAX_SHOWN_CHARS = 2000
+
 
 class Executor(Protocol):
     """What a session needs of the sandbox beyond smolagents' PythonExecutor."""
@@ -63,8 +65,9 @@ class Session:
 
     `model` is a smolagents Model whose `generate_stream` ends with a delta that carries the
     split reply; `executor` runs the code in `workspace`; `store` is called with each event
-    before anyone sees it. `history` holds the events of an earlier life of this session:
-    the conversation goes on from there, though variables in the sandbox are gone.
+    before anyone sees it, and `name` is what the store knows the session by. `history` holds
+    the events of an earlier life of this session: the conversation goes on from there, though
+    variables in the sandbox are gone.
     """
 
     def __init__(
@@ -80,8 +83,9 @@ class Session:
         limits: Limits = Limits(),
         store: Callable[[Event], None] | None = None,
         history: Sequence[Event] = (),
+        name: str = "",
     ) -> None:
-        self.id = uuid.uuid4().hex[:12]
+        self.name = name or uuid.uuid4().hex[:12]
         self.workspace = workspace
         self.limits = limits
         self._model, self._executor, self._family = model, executor, family
@@ -138,7 +142,9 @@ class Session:
                 "This session is still at work on the task before.",
                 fix="Wait for it, or stop it first.",
             )
-        names = [self._attach(file) for file in files]
+        names: list[str] = []
+        for file in files:
+            names.append(self._attach(file, names))
         self._files += [name for name in names if name not in self._files]
         self._cancel.clear()
         self._out_of_time = False
@@ -268,9 +274,13 @@ class Session:
         self._out_of_time = True
         self.cancel()
 
-    def _attach(self, file: Path) -> str:
-        """Copy a file into the workspace; returns its name there."""
-        target = self.workspace / file.name
+    def _attach(self, file: Path, taken: Sequence[str]) -> str:
+        """Copy a file into the workspace; returns its name there, which none of `taken` has."""
+        name, number = file.name, 1
+        while name in taken:
+            number += 1
+            name = f"{file.stem}-{number}{file.suffix}"
+        target = self.workspace / name
         try:
             if file.resolve() != target.resolve():
                 shutil.copyfile(file, target)
@@ -281,13 +291,22 @@ class Session:
                 f"The file {file} can't be read: {error.strerror or error}.",
                 fix="Check the path and that you may read it.",
             ) from None
-        return file.name
+        return name
 
     def _emit(self, event: Event) -> None:
+        """Keep an event, then show it. A store that fails is said once and then left alone."""
+        fault = None
         if self._store is not None:
-            self._store(event)
+            try:
+                self._store(event)
+            except OSError as error:
+                self._store = None
+                fault = Notice(
+                    f"This conversation can't be kept from here on: {error.strerror or error}. "
+                    "Free some space, or set HEARTH_DATA_DIR to another disk."
+                )
         with self._changed:
-            self._events.append(event)
+            self._events += [fault, event] if fault else [event]
             self._changed.notify_all()
 
     def _on_output(self, text: str) -> None:
@@ -296,7 +315,8 @@ class Session:
     def _on_tool_call(self, record: dict[str, Any]) -> None:
         step, call, tool = self._agent.step_number, record["call"], record["tool"]
         if record["phase"] == "start":
-            self._emit(ToolCalled(step, call, tool, record["arguments"]))
+            given = {name: _shown(value) for name, value in record["arguments"].items()}
+            self._emit(ToolCalled(step, call, tool, given))
         else:
             self._emit(
                 ToolReturned(step, call, tool, record["ok"], record["result"], record["seconds"])
@@ -305,6 +325,14 @@ class Session:
     def notice(self, text: str) -> None:
         """Add a `Notice` to the events."""
         self._emit(Notice(text))
+
+
+def _shown(value: Any) -> Any:
+    """An argument of a tool as an event may hold it: JSON, and not the whole of a long text."""
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    text = value if isinstance(value, str) else repr(value)
+    return text if len(text) <= MAX_SHOWN_CHARS else text[:MAX_SHOWN_CHARS] + "…"
 
 
 def steps_from_events(history: Sequence[Event]) -> list[MemoryStep]:

@@ -14,6 +14,7 @@ from agent import context
 from agent.events import (
     Event,
     ModelReplied,
+    Notice,
     OutputDelta,
     RunFinished,
     RunStarted,
@@ -190,10 +191,14 @@ def test_files_are_attached_and_artefacts_come_back(make: Make, tmp_path: Path) 
     session = make(
         code("open('out.txt', 'w').write(open('prices.csv').read())\nfinal_answer('ok')")
     )
-    finished = last(list(session.run("copy it", [source])))
+    (tmp_path / "other").mkdir()
+    namesake = tmp_path / "other" / "prices.csv"
+    namesake.write_text("c\n")
+    finished = last(list(session.run("copy it", [source, namesake])))
     assert finished.artefacts == ["out.txt"]
+    assert (session.workspace / "prices-2.csv").read_text() == "c\n", "neither file is lost"
     assert (session.workspace / "out.txt").read_text() == "a,b\n1,2\n"
-    assert sent(session)[0] == "copy it\n\nFiles: prices.csv"
+    assert sent(session)[0] == "copy it\n\nFiles: prices.csv, prices-2.csv"
 
 
 @pytest.mark.parametrize("name", ["nothing.csv", "."])
@@ -284,3 +289,32 @@ print([m for m in ("torch", "transformers") if m in sys.modules])
         [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, timeout=60
     )
     assert done.stdout.splitlines() == ["[1, 2.5]", "[]"], done.stderr
+
+
+def test_a_full_disk_is_said_and_the_run_goes_on(make: Make) -> None:
+    kept: list[Event] = []
+
+    def store(event: Event) -> None:
+        if len(kept) >= 3:
+            raise OSError(28, "No space left on device")
+        kept.append(event)
+
+    session = make(code("print(1)"), code("final_answer(7)"), store=store)
+    events = list(session.run("go"))
+    assert last(events).answer == "7"
+    notices = [e.text for e in events if isinstance(e, Notice)]
+    assert len(notices) == 1 and "No space left" in notices[0]
+    assert kept == [e for e in events if not isinstance(e, Notice)][:3]
+
+
+def test_any_argument_of_a_tool_fits_into_json(make: Make) -> None:
+    session = make(
+        code(
+            "for x in (b'\\xff', {1, 2}, 'a' * 10_000, [1, float('nan')]):\n"
+            "    try: slow(x)\n    except Exception: pass\nfinal_answer(1)"
+        )
+    )
+    events = list(session.run("go"))
+    assert last(events).answer == "1"
+    for event in events:
+        assert len(json.dumps(event_to_dict(event))) < 5000
