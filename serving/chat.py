@@ -48,7 +48,7 @@ __all__ = ["ChatModel", "ReplyDelta"]
 CONNECT_SECONDS = 10.0
 CONNECTION_ATTEMPTS = 4
 _POLL_SECONDS = 0.1  # how often a waiting stream looks at `cancel`
-_USAGE_SECONDS = 2.0  # how long a finished reply's token count is waited for
+_USAGE_SECONDS = 1.0  # how long a finished reply's token count is waited for
 _LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 
 Put = Callable[[ReplyDelta | BaseException], None]
@@ -161,7 +161,11 @@ class ChatModel(StreamingModel):
         try:
             async with asyncio.timeout(self.timeout_seconds):
                 async for trial in stamina.retry_context(
-                    on=self._again(started), attempts=None, timeout=None, wait_max=10.0
+                    on=self._again(started),
+                    attempts=None,
+                    timeout=None,
+                    wait_max=10.0,
+                    wait_jitter=0.5,
                 ):
                     with trial:
                         attempt = _Attempt(self.family, put)

@@ -305,7 +305,9 @@ def test_retry_after_is_honoured(ask: Any) -> None:
     assert 1.0 <= waited < 2.0
 
 
-@pytest.mark.parametrize("value", ["3600", formatdate(time.time() + 3600, usegmt=True)])
+@pytest.mark.parametrize(
+    "value", ["3600", formatdate(time.time() + 3600, usegmt=True)], ids=["seconds", "date"]
+)
 def test_retry_after_beyond_the_deadline_ends_at_once(value: str, ask: Any) -> None:
     model, server = ask(Turn(status=429, headers={"Retry-After": value}))
     started = time.monotonic()
