@@ -289,7 +289,7 @@ class Supervisor:
                 log=error.log,
             )
         self._say(f"{error.message} Starting it again.")
-        if self._stopping.wait(0.2 * 4 ** (len(self._deaths) - 1)):
+        if self._stopping.wait(min(10.0, 0.2 * 4 ** (len(self._deaths) - 1))):
             return
         assert self._record is not None
         go_on = self._patience()

@@ -12,6 +12,18 @@ builds, before it listens:
    hub's cache, list what it then refuses, and fail where there is no cache yet.
 
 Seen in transformers 5.23: `cli/serve.py`, `cli/serving/utils.py` (get_response_template).
+
+What a client should know of it, seen by running it:
+- It answers for the name on its command line alone (400 for another, or for `name@main`).
+- `max_tokens`, `temperature` (0 is greedy), `top_p`, `stop` and `seed` are honoured; without
+  `max_tokens` a reply ends after 1,024. A field it doesn't know is refused (422);
+  `stream_options` is ignored, and the last chunk carries `usage` anyway.
+- One request at a time, in order. A stream that its client closes ends within a token, also
+  while it waits its turn; a reply that isn't streamed runs to its end.
+- Thinking that the template opens comes as `content`, with the closing tag in it, except
+  for models whose own format it knows: those send `reasoning_content`.
+- A prompt longer than the model's context is not refused.
+- A fault in mid-stream is a `data: {"error": "…"}` line whose text isn't escaped, then the end.
 """
 
 import hmac

@@ -312,8 +312,32 @@ def test_on_a_cpu(toy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert argv.endswith("-- toy") and folder == toy.parent
     assert "secret" not in argv and environment["ENGINE_API_KEY"] == "secret"
     assert environment["HF_HUB_OFFLINE"] == environment["HF_HUB_DISABLE_TELEMETRY"] == "1"
-    assert environment["OMP_NUM_THREADS"] == str(cpu_cores())
+    assert environment["OMP_NUM_THREADS"] == "1"  # more would slow a small model down
     assert "sk-mine" not in environment.values()
+
+
+def test_a_large_model_gets_all_cores_and_the_user_decides(
+    toy: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    monkeypatch.setattr("serving.engines._ONE_THREAD_BELOW_BYTES", 1)
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    assert command(make_settings(model=str(toy)))[1]["OMP_NUM_THREADS"] == str(cpu_cores())
+    monkeypatch.setenv("OMP_NUM_THREADS", "7")
+    assert command(make_settings(model=str(toy)))[1]["OMP_NUM_THREADS"] == "7"
+
+
+def test_the_bundled_model_by_its_name(
+    toy: Path, copy: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("serving.model_source.BUNDLED_FOLDER", toy)
+    source = resolve_model("tiny")
+    assert source.bundled and source.folder == toy and source.shown == "models/tiny"
+    (copy / "model.safetensors").unlink()
+    monkeypatch.setattr("serving.model_source.BUNDLED_FOLDER", copy)
+    with pytest.raises(InputError, match="The bundled model in models/tiny is not whole") as caught:
+        resolve_model("tiny")
+    assert "make tiny" in caught.value.fix
 
 
 @pytest.mark.parametrize(

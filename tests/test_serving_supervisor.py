@@ -496,6 +496,25 @@ def test_the_command_line_lists_shows_and_stops(toy: Path, tmp_path: Path) -> No
             supervisor.check()
 
 
+def test_the_command_line_starts_one_and_ctrl_c_stops_it(toy: Path, tmp_path: Path) -> None:
+    app = subprocess.Popen(
+        [sys.executable, "-m", "serving", "start", "--model", str(toy)],
+        cwd=ROOT,
+        env={**os.environ, "HEARTH_DATA_DIR": str(tmp_path)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert app.stdout is not None
+    assert app.stdout.readline().startswith("address  http://127.0.0.1:")
+    (_, record), *_ = all_records(tmp_path / "engines")
+    assert alive(record.process.pid)
+    app.send_signal(signal.SIGINT)
+    _, said = app.communicate(timeout=20)
+    assert app.returncode == 0 and "Traceback" not in said
+    assert not alive(record.process.pid, record.guard.pid)
+
+
 def test_the_command_line_fails_in_one_message(tmp_path: Path) -> None:
     failed = run_cli(tmp_path, "start", "--model", str(tmp_path / "nothing"))
     assert failed.returncode == 1 and failed.stdout == ""
