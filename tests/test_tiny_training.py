@@ -296,14 +296,14 @@ def test_loss_falls_and_a_stopped_run_goes_on_exactly(
     import torch
 
     whole = Run(plan, data, "data", tmp_path / "whole")
-    assert not train(whole, tokenizer, {}, steps=1)
+    assert not train(whole, tokenizer, {}, steps=1, threads=1)
     first = whole.loss
-    train(whole, tokenizer, {}, steps=29)
+    train(whole, tokenizer, {}, steps=29, threads=1)
     assert whole.loss < 0.9 * first
 
     for steps in (11, 19):
         half = Run(plan, data, "data", tmp_path / "half")
-        train(half, tokenizer, {}, steps=steps)
+        train(half, tokenizer, {}, steps=steps, threads=1)
     assert (half.step, half.tokens) == (whole.step, whole.tokens)
     expected = _state(whole)
     for name, value in _state(half).items():
@@ -320,7 +320,7 @@ def test_a_signal_saves_and_stops(
             return super().learn(ids, targets)
 
     before = signal.getsignal(signal.SIGTERM)
-    assert not train(Interrupted(plan, data, "data", tmp_path), tokenizer, {})
+    assert not train(Interrupted(plan, data, "data", tmp_path), tokenizer, {}, threads=1)
     assert signal.getsignal(signal.SIGTERM) is before
     assert Run(plan, data, "data", tmp_path).step == 3
     assert Run(plan, data, "other data", tmp_path).position == 0
@@ -330,7 +330,7 @@ def test_a_plan_of_few_tokens_comes_to_its_end(
     plan: Plan, data: Sequences, tokenizer: Tokenizer, tmp_path: Path
 ) -> None:
     short = dataclasses.replace(plan, tokens=3000)
-    assert train(Run(short, data, "data", tmp_path), tokenizer, {})
+    assert train(Run(short, data, "data", tmp_path), tokenizer, {}, threads=1)
     assert short.share(0) < short.share(1000) == 1.0 > short.share(2500) > short.share(3000) == 0
 
 
@@ -343,7 +343,7 @@ def exported(
 ) -> Iterator[Path]:
     folder = tmp_path_factory.mktemp("export")
     plan = Plan(tokens=1000, batch_tokens=1024, shape=SMALL)
-    train(Run(plan, data, "data", folder / "run"), tokenizer, {}, steps=1)
+    train(Run(plan, data, "data", folder / "run"), tokenizer, {}, steps=1, threads=1)
     export(folder / "run" / "checkpoint.pt", tokenizer_folder, plan, folder / "model")
     yield folder / "model"
 
