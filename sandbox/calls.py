@@ -85,10 +85,11 @@ class BoundTool:
     def _fit(self, parameter: Parameter, value: Any) -> Any:
         """The value in the type that the schema asks for; `_NO_DEFAULT` leaves it out."""
         if value is None:
+            # smolagents calls everything that has a default nullable: None means the default.
+            if parameter.default not in (_NO_DEFAULT, None):
+                return _NO_DEFAULT
             if parameter.nullable or "null" in parameter.types:
                 return None
-            if parameter.default is not _NO_DEFAULT:
-                return _NO_DEFAULT
         known = [_TYPES[name] for name in parameter.types if name in _TYPES]
         if len(known) < len(parameter.types):  # any, image, …: nothing to check
             return value

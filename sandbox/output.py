@@ -7,39 +7,62 @@
 import re
 from collections import deque
 
+_LONGEST = 256  # characters of an escape sequence; what goes on longer is none
 _ESCAPE = re.compile(
-    r"\x1b(?:\[[0-?]*[ -/]*[@-~]|[\]PX^_][^\x07\x1b]*(?:\x07|\x1b\\)|[ -/]*[0-Z\\^-~])"
+    r"\x1b(?:\[[0-?]{0,99}[ -/]{0,9}[@-~]"  # colours, cursor
+    r"|[\]PX^_][^\x07\x1b]{0,250}(?:\x07|\x1b\\)"  # titles, links
+    r"|[ -/]{0,9}[0-OQ-WYZ\\`-~])"  # everything short
 )
+_UNFINISHED = re.compile(r"\x1b(?:\[[0-?]*[ -/]*|[\]PX^_][^\x07\x1b]*\x1b?|[ -/]*)?")
 # Control characters except tab and newline, and the marks that turn the direction of text.
-_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
-_LONGEST_ESCAPE = 256
+_CONTROL = re.compile(
+    "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]"
+)
 
 
 class Cleaner:
-    """Cleans streamed text; an escape sequence may be split over two pieces."""
+    """Cleans streamed text; the same text comes out however it is cut into pieces."""
 
     def __init__(self) -> None:
-        self._held = ""
+        self._held = ""  # the beginning of an escape sequence
+        self._return = False  # a carriage return that a newline may follow
 
     def feed(self, text: str) -> str:
         """The clean text that is ready."""
-        if not self._held and text.isprintable():
+        if not self._held and not self._return and text.isprintable():
             return text
-        text = self._held + text
-        self._held = ""
-        if text.endswith("\r"):
-            text, self._held = text[:-1], "\r"
-        text = _ESCAPE.sub("", text)
-        start = text.rfind("\x1b", max(0, len(text) - _LONGEST_ESCAPE))
-        if start >= 0:
-            text, self._held = text[:start], text[start:] + self._held
-        text = text.replace("\r\n", "\n").replace("\r", "\n")
-        return _CONTROL.sub("", text)
+        return self._returns(_CONTROL.sub("", self._escapes(self._held + text)))
 
     def finish(self) -> str:
-        """What was held back; call it once at the end."""
-        held, self._held = self._held, ""
-        return "\n" if held.endswith("\r") else ""
+        """The end of the text that was held back; call it once."""
+        self._held = ""
+        return "\n" if self._return else ""
+
+    def _escapes(self, text: str) -> str:
+        """The text without its escape sequences; one that may go on is held back."""
+        self._held = ""
+        parts = []
+        position = 0
+        while (start := text.find("\x1b", position)) >= 0:
+            parts.append(text[position:start])
+            found = _ESCAPE.match(text, start)
+            if found:
+                position = found.end()
+            elif len(text) - start < _LONGEST and _UNFINISHED.fullmatch(text, start):
+                self._held = text[start:]
+                return "".join(parts)
+            else:
+                position = start + 1
+        return "".join([*parts, text[position:]])
+
+    def _returns(self, text: str) -> str:
+        """A carriage return starts a new line, here where nothing can be overwritten."""
+        if self._return and text:
+            text = "\r" + text
+            self._return = False
+        if text.endswith("\r"):
+            text, self._return = text[:-1], True
+        return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
 def clean(text: str) -> str:

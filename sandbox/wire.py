@@ -89,7 +89,7 @@ def _message(body: bytes) -> list[Any]:
     _check_count(body)
     try:
         message = _decoder.decode(body)
-    except (msgspec.MsgspecError, RecursionError) as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise WireError(f"not a message: {error}") from None
     if type(message) is not list or not message or type(message[0]) is not str:
         raise WireError("a message without a kind")
@@ -114,7 +114,7 @@ def unpack(body: bytes) -> Any:
     _check_count(body)
     try:
         return _raise_value(_decoder.decode(body))
-    except (msgspec.MsgspecError, RecursionError) as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise WireError(f"not a value: {error}") from None
 
 

@@ -395,7 +395,7 @@ def check_tool_call(make: Make) -> None:
     assert executor("web_search('cats') + web_search(query='x', max_results=2)").output == (
         "cats/5x/2"
     )
-    assert executor("web_search('y', max_results=None)").output in ("y/None", "y/5")
+    assert executor("web_search('y', max_results=None)").output == "y/5"
     assert records[0] == {
         "phase": "start", "call": 1, "tool": "web_search", "arguments": {"query": "cats"}
     }  # fmt: skip
@@ -628,8 +628,6 @@ def check_timeout_swallowed(make: Make) -> None:
         "    except BaseException:\n        pass"
     )
     assert "had to be killed" in fails(executor, code, "timeout")
-    code = "import signal\nsignal.signal(signal.SIGINT, signal.SIG_IGN)\nwhile True:\n    pass"
-    assert "had to be killed" in fails(executor, code, "timeout")
     assert executor("1").output == 1
 
 
@@ -743,6 +741,8 @@ def check_interrupt_of_a_c_call(make: Make) -> None:
 def check_interrupt_of_a_stubborn_loop(make: Make) -> None:
     executor = make()
     code = "import time\nwhile True:\n    try:\n        time.sleep(0.1)\n    except:\n        pass"
+    assert _interrupted(executor, code) < 1
+    code = "import signal\nsignal.signal(signal.SIGINT, signal.SIG_IGN)\nwhile True:\n    pass"
     assert _interrupted(executor, code) < 1
 
 
