@@ -14,7 +14,9 @@ from typing import Any
 
 from evals.tasks import Expect
 
-_NUMBER = re.compile(r"(?<![\w.])[-+]?(?:\d{1,3}(?:,\d{3})+|\d+)?\.?\d+(?:[eE][-+]?\d+)?(?!\w)")
+_NUMBER = re.compile(
+    r"(?<![\w.])[-+]?(?:(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?|\.\d+)(?:[eE][-+]?\d+)?(?!\w)"
+)
 _REFUSAL = re.compile(r"\b(?:stronger|larger|bigger) model\b", re.IGNORECASE)
 _EITHER_CASE = {"yes", "no", "true", "false"}
 _MARKS = "\"'`“”‘’"
@@ -111,9 +113,7 @@ def as_list(answer: str) -> list[Any] | None:
     try:
         value = ast.literal_eval(text)
     except (ValueError, SyntaxError, MemoryError, RecursionError):
-        inner = text.strip("[](){}")
-        if not inner:
-            return []
+        inner = text[1:-1] if text[:1] in "[(" and text[-1:] in ")]" else text
         separator = "\n" if "\n" in inner else ","
         items = [item.strip(" -*\t") for item in inner.split(separator)]
         return [item for item in items if item]
