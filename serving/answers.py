@@ -3,14 +3,16 @@ r"""The answer that a reply states in words: `\boxed{…}`, or a line `Final ans
 import re
 
 _LABEL = re.compile(
-    r"^[ \t]*[#*>\-$\\ \d.]*"
+    r"^[#*>\-$\\ \t\d.]{0,20}"
     r"(?:final\s+answer|answer|最终答案|答案)"
-    r"[ \t]*(?:[*_]*[ \t]*[:：][*_]*|[*_#]*[ \t]*$)",
+    r"[*_# \t]{0,8}(?:[:：][*_]{0,3}|$)",
     re.IGNORECASE | re.MULTILINE,
 )
 _TEXT = re.compile(r"\\(?:text|mathrm|textbf|mathbf)\{([^{}]*)\}")
 _DRESS = " \t\r\n*_$"
 _BOX = "\\boxed{"
+_BOX_CHARS = 4000  # the longest content of a box
+_BOXES = 20  # how many boxes, from the end, are looked at
 
 
 def find_answer(text: str, cut: bool = False) -> str | None:
@@ -38,19 +40,21 @@ def find_answer(text: str, cut: bool = False) -> str | None:
 
 
 def _last_box(text: str) -> str | None:
-    at = text.rfind(_BOX)
-    while at >= 0:
+    at = len(text)
+    for _ in range(_BOXES):
+        at = text.rfind(_BOX, 0, at)
+        if at < 0:
+            break
         content = _braced(text, at + len(_BOX))
         plain = _plain(content) if content is not None else None
         if plain:
             return plain
-        at = text.rfind(_BOX, 0, at)
     return None
 
 
 def _braced(text: str, start: int) -> str | None:
     depth = 1
-    for brace in re.finditer(r"\\[{}]|[{}]", text[start:]):
+    for brace in re.finditer(r"\\[{}]|[{}]", text[start : start + _BOX_CHARS]):
         if brace.group() in "{}":
             depth += 1 if brace.group() == "{" else -1
         if not depth:

@@ -6,8 +6,8 @@ No stop strings are sent; the connection is closed at the end of the first code 
 ends the work on the server too. Written on httpx, not on the openai client: that one takes
 keys and addresses from the environment by itself, and hides whether a stream really ended.
 
-Before the first token, a connection that fails is tried again a few times and a busy server
-(429, 502, 503, 504) until the deadline, waiting as its Retry-After says. After the
+Before the first token, a connection that fails is tried again for a short while and a busy
+server (429, 502, 503, 504) until the deadline, waiting as its Retry-After says. After the
 first token nothing is repeated: the error carries the reply so far.
 """
 
@@ -46,7 +46,6 @@ from serving.reply import Reply, ReplySplitter
 __all__ = ["ChatModel", "ReplyDelta"]
 
 CONNECT_SECONDS = 10.0
-CONNECTION_ATTEMPTS = 4
 _POLL_SECONDS = 0.1  # how often a waiting stream looks at `cancel`
 _USAGE_SECONDS = 1.0  # how long a finished reply's token count is waited for
 _LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
@@ -59,7 +58,8 @@ class ChatModel(StreamingModel):
 
     `base_url` ends where `/chat/completions` begins, usually with `/v1`. `api_key` may be empty; it
     appears in no message, repr or log. `timeout_seconds` bounds one reply, waiting included.
-    `temperature`, `top_p` and `max_tokens` replace the family's. Several threads may
+    `patience_seconds`: how long connections that fail are tried again, for an engine that
+    restarts. `temperature`, `top_p` and `max_tokens` replace the family's. Several threads may
     stream at once. The first request starts a thread of the model's own; `close` ends it.
 
     The token usage is the server's where it sends one. A reply that ends with a code block is
@@ -75,6 +75,7 @@ class ChatModel(StreamingModel):
         family: Family,
         *,
         timeout_seconds: float,
+        patience_seconds: float = 3.0,
         temperature: float | None = None,
         top_p: float | None = None,
         max_tokens: int | None = None,
@@ -87,6 +88,7 @@ class ChatModel(StreamingModel):
             )
         self.base_url = base_url.rstrip("/")
         self.timeout_seconds = timeout_seconds
+        self.patience_seconds = patience_seconds
         self.max_tokens = max_tokens or family.max_tokens
         self._key = api_key
         self._server = Server(_shown(self.base_url), model_id, bool(api_key))
@@ -157,48 +159,26 @@ class ChatModel(StreamingModel):
     async def _produce(self, messages: list[PlainMessage], put: Put) -> None:
         """One reply from request to last delta; a fault is put where the delta would be."""
         attempt = _Attempt(self.family, put)
-        started = time.monotonic()
+        again = _Again(self.timeout_seconds, self.patience_seconds)
         try:
             async with asyncio.timeout(self.timeout_seconds):
                 async for trial in stamina.retry_context(
-                    on=self._again(started),
-                    attempts=None,
-                    timeout=None,
-                    wait_max=10.0,
-                    wait_jitter=0.5,
+                    on=again, attempts=None, timeout=None, wait_max=5.0, wait_jitter=0.5
                 ):
                     with trial:
                         attempt = _Attempt(self.family, put)
                         await self._ask(messages, attempt)
             attempt.end(messages)
         except TimeoutError:
-            put(self._server.too_slow(self.timeout_seconds, attempt.partial()))
+            late = self._server.too_slow(self.timeout_seconds, attempt.partial())
+            why = again.last.error if again.last and not attempt.heard else late
+            put(_without(self._key, why))
         except Fault as fault:
             put(_without(self._key, fault.error))
         except HearthError as error:
             put(error)
         except Exception as error:  # noqa: BLE001 - the reader waits on another thread
             put(error)
-
-    def _again(self, started: float) -> Callable[[Exception], bool | float]:
-        """The hook that decides on another attempt."""
-        failed = 0
-
-        def hook(error: Exception) -> bool | float:
-            nonlocal failed
-            if not isinstance(error, Fault) or error.error.partial is not None:
-                return False
-            failed += error.again == "connection"
-            if error.again == "connection":
-                return failed < CONNECTION_ATTEMPTS
-            if error.again == "adapted":
-                return 0.0
-            left = self.timeout_seconds - (time.monotonic() - started)
-            if error.again != "busy" or (error.wait or 0) >= left:
-                return False
-            return True if error.wait is None else error.wait
-
-        return hook
 
     async def _ask(self, messages: list[PlainMessage], attempt: "_Attempt") -> None:
         body = self._body(messages)
@@ -219,7 +199,10 @@ class ChatModel(StreamingModel):
         return self._server.unreachable(error)
 
     async def _read(self, response: httpx.Response, attempt: "_Attempt") -> None:
-        if "json" in response.headers.get("content-type", ""):  # a server that does not stream
+        kind = response.headers.get("content-type", "")
+        if "html" in kind:  # some web page, and no server of models
+            raise Fault(self._server.unknown_model(None))
+        if "json" in kind:  # a server that does not stream
             await response.aread()
             self._take(response.text, attempt)
             return
@@ -306,6 +289,28 @@ class ChatModel(StreamingModel):
             )
             self._loop.on_close(self._client.aclose)
         return self._client
+
+
+class _Again:
+    """stamina's hook: whether to ask again after an error, and after how many seconds."""
+
+    def __init__(self, timeout_seconds: float, patience_seconds: float) -> None:
+        self.last: Fault | None = None
+        now = time.monotonic()
+        self._deadline, self._patience = now + timeout_seconds, now + patience_seconds
+
+    def __call__(self, error: Exception) -> bool | float:
+        if not isinstance(error, Fault) or error.error.partial is not None:
+            return False
+        self.last = error
+        now = time.monotonic()
+        if error.again == "adapted":
+            return 0.0
+        if error.again == "connection":
+            return now < self._patience
+        if error.again != "busy" or now + (error.wait or 0) >= self._deadline:
+            return False
+        return True if error.wait is None else error.wait
 
 
 class _Attempt:

@@ -32,8 +32,8 @@ _SHOWN = 300  # characters of a server's own words
 class Fault(Exception):
     """A request that failed. `again` says whether and how another attempt may help.
 
-    `connection`: a few times; `busy`: until the deadline, after `wait` seconds where the server
-    said so; `adapted`: at once, as the request was changed; `no`.
+    `connection`: for a short while; `busy`: until the deadline, after `wait` seconds where the
+    server said so; `adapted`: at once, as the request was changed; `no`.
     """
 
     def __init__(self, error: ModelError, again: Again = "no", wait: float | None = None) -> None:
@@ -56,7 +56,7 @@ class Server:
         why = str(error).strip() or type(error).__name__
         if isinstance(error, httpx.ConnectError | httpx.ConnectTimeout):
             what = f"can't be reached ({why})"
-            fix = "Is it running, and is the address right (HEARTH_ENDPOINT_URL)?"
+            fix = "Is it running? The address of a server of your own is HEARTH_ENDPOINT_URL."
         else:
             what = f"closed the connection before it answered ({why})"
             fix = "Look at the server's log: it may have run out of memory or be restarting."
@@ -64,10 +64,11 @@ class Server:
         return Fault(ModelError(text, fix=fix), "connection")
 
     def broken_off(self, why: str, partial: object) -> Fault:
-        """A stream that ended before its end."""
+        """A stream that ended before its end; `partial` is None before the first token."""
+        when = "in the middle of a reply" if partial else "before it said anything"
         return Fault(
             ModelError(
-                f"The model's server at {self.address} broke off in the middle of a reply ({why}).",
+                f"The model's server at {self.address} broke off {when} ({why}).",
                 fix="Ask again; if it happens again, look at the server's log.",
                 partial=partial,
             ),

@@ -48,7 +48,8 @@ _RUNS = frozenset("\"'`~")  # characters that mean more when several stand toget
 _TAG = 47  # the longest tag, in characters
 _BEGINNINGS = ("<think>", "</think>", "</code>", "<code")
 _CALL = re.compile(
-    r"^[ \t]*(?:import \w|from [\w.]+ import |(?:[\w, ]+ ?= ?)?[A-Za-z_][\w.]*\(.*\)\s*$)",
+    r"^[ \t]{0,40}(?:import \w|from [\w.]{1,80} import "
+    r"|(?:\w[\w, ]{0,80}= ?)?[A-Za-z_][\w.]{0,80}\(.*\)[ \t]{0,8}$)",
     re.MULTILINE,
 )
 

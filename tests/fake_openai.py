@@ -21,6 +21,7 @@ Fault = Literal[
     "malformed",  # send an event that is no JSON
     "error_event",  # send an event with an error in it
     "bare_error",  # the same as transformers serve does: not quoted, so no JSON
+    "web_page",  # answer with HTML, as a server of something else
     "early_end",  # end the stream in good order, without finish_reason and [DONE]
 ]
 
@@ -76,14 +77,23 @@ class Request:
 
 
 class FakeOpenAI:
-    """The server; start it with `with`. `key` makes it ask for one, `models` are what it has."""
+    """The server; start it with `with`. `key` makes it ask for one, `models` are what it has.
+
+    `port` 0 takes a free one.
+    """
 
     def __init__(
-        self, turns: Sequence[Turn] = (), *, models: Sequence[str] = ("fake",), key: str = ""
+        self,
+        turns: Sequence[Turn] = (),
+        *,
+        models: Sequence[str] = ("fake",),
+        key: str = "",
+        port: int = 0,
     ) -> None:
         self.turns = list(turns) or [Turn("Hello.")]
         self.models = list(models)
         self.key = key
+        self._port = port
         self.requests: list[Request] = []
         self.url = ""
         self._loop = asyncio.new_event_loop()
@@ -97,7 +107,7 @@ class FakeOpenAI:
     def __enter__(self) -> "FakeOpenAI":
         self._thread.start()
         self._server = asyncio.run_coroutine_threadsafe(
-            asyncio.start_server(self._serve, "127.0.0.1", 0), self._loop
+            asyncio.start_server(self._serve, "127.0.0.1", self._port), self._loop
         ).result()
         port = self._server.sockets[0].getsockname()[1]
         self.url = f"http://127.0.0.1:{port}/v1"
@@ -174,6 +184,9 @@ async def _read_request(reader: asyncio.StreamReader) -> Request | None:
 async def _reply(turn: Turn, request: Request, writer: asyncio.StreamWriter) -> None:
     if turn.status != 200:
         await _send_json(writer, turn.status, turn.error, turn.headers)
+        return
+    if turn.fault == "web_page":
+        await _send_json(writer, 200, "<html>Welcome</html>")
         return
     if not turn.streams:
         message = {"content": turn.text, "reasoning": turn.thinking}

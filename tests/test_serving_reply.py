@@ -336,3 +336,15 @@ def test_time_grows_no_faster_than_the_text(pattern: list[str]) -> None:
     whole_short = min(_cpu_seconds([first + "".join(again * 8_000)]) for _ in range(2))
     whole = _cpu_seconds([first + "".join(again * 32_000)])
     assert whole < 8 * whole_short + 0.05
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["```\n" + " " * 30_000 + "\n```", "answer" + " " * 30_000 + "x", "-" * 30_000, "\\boxed{" * 8_000,
+     "answer \n" * 8_000, "a, " * 20_000, "```\n" + "f(" * 20_000 + "\n```", "x" * 60_000 + "()"],
+    ids=["spaces", "after the label", "rule", "boxes", "labels", "names", "calls", "word"],
+)  # fmt: skip
+def test_no_text_takes_long_to_finish(text: str) -> None:
+    started = time.process_time()
+    split(f"</think>{text}\n\nend")
+    assert time.process_time() - started < 0.5
