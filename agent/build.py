@@ -1,6 +1,7 @@
 """Where everything is put together: the only file that knows every seam. Wiring, no logic."""
 
 import json
+import logging
 import shutil
 import uuid
 from collections.abc import Callable, Sequence
@@ -31,6 +32,7 @@ from tools.web_search import SearchFunction, WebSearch, search_backend
 from tools.wikipedia_search import WikipediaSearch
 
 MIN_FREE_BYTES = 50_000_000
+RESTART_SECONDS = 60.0
 
 
 class Hearth:
@@ -67,6 +69,8 @@ class Hearth:
     def start(self) -> "Hearth":
         """Start the engine and wait until it answers."""
         _check_data_dir(self.settings.data_dir)
+        # Its every retry would be a line on the user's terminal.
+        logging.getLogger("stamina").setLevel(logging.ERROR)
         self._endpoint = self._supervisor.start()
         return self
 
@@ -96,8 +100,10 @@ class Hearth:
             endpoint.base_url,
             endpoint.model_id,
             endpoint.api_key,
-            model_family(endpoint.model_id),
+            model_family(s, endpoint),
             timeout_seconds=s.request_timeout_seconds,
+            # A local engine that died is started again, at the same address: wait for it.
+            patience_seconds=RESTART_SECONDS if endpoint.pid is not None else 3.0,
             temperature=s.temperature,
             top_p=s.top_p,
             max_tokens=s.max_tokens,
@@ -133,7 +139,8 @@ class Hearth:
             SandboxExecutor(
                 workspace,
                 timeout_seconds=s.step_timeout_seconds,
-                output_chars=s.output_chars,
+                # A third of the context, at two characters a token, is enough for one step.
+                output_chars=min(s.output_chars, family.context_tokens * 2 // 3),
                 memory_bytes=s.sandbox_memory_mb * 1024 * 1024,
             ),
             tools,
@@ -171,12 +178,12 @@ def standard_tools(
     ]
 
 
-def model_family(model_id: str) -> Family:
-    """The family of a model id or folder; a folder's config.json is looked at too."""
-    config_file = Path(model_id) / "config.json"
-    if not config_file.is_file():
-        return family_for(model_id)
-    return family_for(model_id, json.loads(config_file.read_text(encoding="utf-8")))
+def model_family(settings: Settings, endpoint: Endpoint) -> Family:
+    """The family of the model that answers; for a folder, its config.json is asked too."""
+    config = Path(settings.model).expanduser() / "config.json"
+    if endpoint.engine == "endpoint" or not config.is_file():
+        return family_for(endpoint.model_id)
+    return family_for(endpoint.model_id, json.loads(config.read_text(encoding="utf-8")))
 
 
 def _check_data_dir(folder: Path) -> None:
