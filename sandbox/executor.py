@@ -240,7 +240,7 @@ class SandboxExecutor(PythonExecutor):
             limit = f"The code ran longer than {self._timeout_seconds:g} s and "
             if outcome.gone:
                 raise CodeError(f"{limit}had to be killed. {_GONE}", kind="timeout")
-            place = f" at {outcome.text}" if outcome.text.startswith("line ") else ""
+            place = f" at {outcome.text}" if outcome.text and "\n" not in outcome.text else ""
             raise CodeError(f"{limit}was stopped{place}. {_KEPT}", kind="timeout")
         if outcome.gone:
             raise CodeError(

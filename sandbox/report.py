@@ -75,6 +75,17 @@ def where(trace: TracebackType | None, step: int) -> list[str]:
     return lines
 
 
+def in_an_import(error: BaseException) -> bool:
+    """Whether a library was just being imported."""
+    trace = error.__traceback__
+    while trace is not None:
+        code = trace.tb_frame.f_code
+        if code.co_name == "<module>" and not _is_own(code.co_filename):
+            return True
+        trace = trace.tb_next
+    return False
+
+
 def headline(error: BaseException, known: Iterable[str] = ()) -> str:
     """`Type: message`, with the likely meant name where one was not found."""
     name = type(error).__name__
@@ -120,16 +131,19 @@ def _did_you_mean(name: str, known: Iterable[str]) -> str:
 def _is_own(filename: str) -> bool:
     if _STEP_FILE.fullmatch(filename):
         return True
-    return bool(_workspace) and filename.startswith(_workspace + os.sep)
+    if not _workspace or filename.startswith(_hidden + os.sep):
+        return False
+    return filename.startswith(_workspace + os.sep)
 
 
-_workspace = ""
+_workspace = _hidden = ""
 
 
-def set_workspace(folder: str) -> None:
-    """Modules that the agent wrote in its workspace count as its own code."""
-    global _workspace
-    _workspace = folder
+def set_workspace(folder: str, hidden: str) -> None:
+    """Modules that the agent wrote in its workspace count as its own code, but not what
+    lies in the `hidden` folder there."""
+    global _workspace, _hidden
+    _workspace, _hidden = folder, hidden
 
 
 def _place(filename: str, number: int, step: int) -> str:

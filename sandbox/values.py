@@ -33,9 +33,10 @@ class NotPlain(TypeError):
     """A value that has no plain form and may not be shown as text instead."""
 
 
-def plain(value: Any, *, as_text: bool) -> Any:
+def plain(value: Any, *, as_text: bool, table_rows: int = TABLE_ROWS) -> Any:
     """`value` as plain data. What has no plain form becomes its repr if `as_text` (a value
-    shown to the model), and raises NotPlain if not (an argument of a tool)."""
+    shown to the model), and raises NotPlain if not (an argument of a tool). A table becomes
+    text of at most `table_rows` rows."""
     left = [MAX_ITEMS]
 
     def turn(item: Any, depth: int) -> Any:
@@ -49,7 +50,7 @@ def plain(value: Any, *, as_text: bool) -> Any:
             return _container(kind, item, depth, turn)
         if isinstance(item, dict):
             return {key_of(k, depth): turn(v, depth + 1) for k, v in dict.items(item)}
-        found = _known(item)
+        found = table_text(item, table_rows) if _is_table(item) else _known(item)
         if found is not item:
             return turn(found, depth)
         if as_text:
@@ -140,8 +141,6 @@ def _from_pandas(item: Any) -> Any:
         return item.to_pydatetime(warn=False)
     if isinstance(item, pandas.Timedelta):
         return item.to_pytimedelta()
-    if isinstance(item, pandas.DataFrame):
-        return table_text(item)
     if isinstance(item, pandas.Series):
         return _from_series(item, pandas)
     if isinstance(item, pandas.Index):
@@ -161,12 +160,18 @@ def _from_series(series: Any, pandas: Any) -> Any:
     return dict(zip(labels.tolist(), series.tolist(), strict=True))
 
 
-def table_text(frame: Any) -> str:
-    """The first rows of a DataFrame, and how many there are."""
-    text = frame.head(TABLE_ROWS).to_string(max_cols=20, max_colwidth=60, show_dimensions=False)
-    if len(frame) <= TABLE_ROWS and frame.shape[1] <= 20:
-        return _cut(text)
-    return f"{_cut(text)}\n[{len(frame):,} rows × {frame.shape[1]:,} columns]"
+def _is_table(item: Any) -> bool:
+    pandas = sys.modules.get("pandas")
+    return isinstance(item, getattr(pandas, "DataFrame", ()))
+
+
+def table_text(frame: Any, rows: int) -> str:
+    """The first rows of a DataFrame, and how many there are if that is not all."""
+    text = frame.head(rows).to_string(max_cols=20, max_colwidth=60, show_dimensions=False)
+    limit = MAX_TEXT * max(1, rows // TABLE_ROWS)
+    if len(frame) <= rows and frame.shape[1] <= 20:
+        return _cut(text, limit)
+    return f"{_cut(text, limit)}\n[{len(frame):,} rows × {frame.shape[1]:,} columns]"
 
 
 def _from_sympy(item: Any) -> Any:

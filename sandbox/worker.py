@@ -25,11 +25,13 @@ from pathlib import Path
 from typing import Any
 
 from sandbox import confine, figures, report, values, wire
+from sandbox.artefacts import HIDDEN
 from sandbox.channel import Calls, Channel, Printed
 
 _FLAGS = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
 _CO_COROUTINE = 0x80
 _MAX_VALUE = 1024 * 1024
+_ANSWER_ROWS = 100
 _MAX_DIGITS = 200_000  # printing more takes seconds that no interrupt can end
 
 
@@ -63,7 +65,7 @@ class Worker:
 
     def serve(self) -> None:
         """Read and run until the app closes the wire."""
-        report.set_workspace(str(self._workspace))
+        report.set_workspace(str(self._workspace), str(self._workspace / HIDDEN))
         sys.set_int_max_str_digits(_MAX_DIGITS)
         os.register_at_fork(after_in_child=self._after_fork)
         threading.Thread(target=self._listen, name="wire", daemon=True).start()
@@ -128,7 +130,7 @@ class Worker:
 
     def _send_answer(self, value: Any) -> None:
         try:
-            body = wire.pack(_plain_or_shown(value))
+            body = wire.pack(_plain_or_shown(value, table_rows=_ANSWER_ROWS))
         except wire.TooLarge as error:
             raise ValueError(
                 f"final_answer: {error}; save it to a file and answer with the file's name"
@@ -154,6 +156,10 @@ class Worker:
             self._running = False
             self._restore_builtins()
             confine.hold_reserve(False)
+            if self._interrupted and report.in_an_import(error):
+                # Libraries in C can't be imported again after half an import: start afresh.
+                self._channel.flush()
+                os._exit(75)
             if not self._answered:
                 status, text = "error", self._describe(error)
             self._after_error()
@@ -258,7 +264,8 @@ class Worker:
     def _after_fork(self) -> None:
         self._channel.after_fork()
         for descriptor in (self._config["reader"], self._config["writer"]):
-            os.close(descriptor)
+            with contextlib.suppress(OSError):
+                os.close(descriptor)
 
 
 def _flush_files(namespace: dict[str, Any]) -> None:
@@ -273,9 +280,9 @@ def _no_input(prompt: object = "", /) -> str:
     raise RuntimeError("input() can't be used: nobody can type here; take the values from the task")
 
 
-def _plain_or_shown(value: Any) -> Any:
+def _plain_or_shown(value: Any, table_rows: int = values.TABLE_ROWS) -> Any:
     try:
-        return values.plain(value, as_text=True)
+        return values.plain(value, as_text=True, table_rows=table_rows)
     except Exception:  # noqa: BLE001 - a value's own methods failed
         return values.show(value)
 

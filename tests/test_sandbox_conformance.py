@@ -10,7 +10,7 @@ import pytest
 from sandbox.confine import LEVELS
 from sandbox.executor import SandboxExecutor
 
-pytest.register_assert_rewrite("tests.executor_conformance")
+pytest.register_assert_rewrite("tests.executor_checks")
 from tests import executor_conformance  # noqa: E402
 
 

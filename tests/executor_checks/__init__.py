@@ -1,0 +1,1 @@
+"""The checks of the executor's conformance suite, by subject."""
