@@ -35,6 +35,9 @@ def run(
     jobs: Annotated[int, typer.Option(min=1, max=64, help="Tasks at the same time.")] = 1,
     model: Annotated[str | None, typer.Option(help="As for the agent: tiny, folder or id.")] = None,
     max_steps: Annotated[int | None, typer.Option(help="Most steps of a task.")] = None,
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Begin anew where --out is of another model or tasks.")
+    ] = False,
 ) -> None:
     """Run tasks through the whole agent. Given again, it goes on where it stopped."""
     try:
@@ -44,7 +47,8 @@ def run(
             model=model, max_steps=max_steps, data_dir=out.resolve().parent / "work"
         )
         with Hearth(settings, on_progress=_tell) as hearth:
-            results = ResultFile(out, about(hearth, tasks, _command()))
+            told = about(hearth, tasks, chosen, _command())
+            results = ResultFile(out, told, replace=replace)
             _follow(chosen, hearth, results, jobs)
     except HearthError as error:
         _tell(str(error), "red")

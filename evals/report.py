@@ -34,6 +34,8 @@ def table(results: Sequence[Result]) -> str:
 def report(about: dict[str, Any], results: Sequence[Result]) -> str:
     """The table with what it takes to make it again, and how the runs ended."""
     files = ", ".join(f"{name} (sha256 {digest}…)" for name, digest in about["tasks"].items())
+    seeds = ", ".join(map(str, about.get("seeds", [])))
+    made = f", made from seed {seeds}" if seeds else ""
     versions = ", ".join(f"{name} {number}" for name, number in about["versions"].items())
     ends = Counter(result.status for result in results)
     steps = sum(result.steps for result in results) / max(1, len(results))
@@ -44,7 +46,7 @@ def report(about: dict[str, Any], results: Sequence[Result]) -> str:
         [
             table(results),
             "",
-            f"Model: {about['model']}{weights}. Tasks: {files}. At most {about['max_steps']} "
+            f"Model: {about['model']}{weights}. Tasks: {files}{made}. At most {about['max_steps']} "
             "steps each, one try each.",
             "",
             f"How the runs ended: {', '.join(f'{n} {end}' for end, n in ends.most_common())}; "

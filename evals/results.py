@@ -14,6 +14,10 @@ from typing import Any
 from errors import InputError
 
 
+_IDENTITY = ("model", "model_hash", "max_steps", "tasks")
+"""What of `about` must be the same for results to stand in one file."""
+
+
 @dataclass(frozen=True)
 class Result:
     """One task, run once. `right` is False for whatever isn't a right answer.
@@ -43,21 +47,42 @@ class Result:
 class ResultFile:
     """Appends results to a file; safe to use from several threads.
 
-    `about` says what is measured (model, versions, task files); a file that begins with
-    another is refused, since its results would be mixed with these.
+    `about` says what is measured (model, task files, limits); a file that begins with
+    another is refused, since its results would be mixed with these, or, with `replace`,
+    begun anew. Raises InputError for that, and for a file that can't be written.
     """
 
-    def __init__(self, path: Path, about: dict[str, Any]) -> None:
+    def __init__(self, path: Path, about: dict[str, Any], *, replace: bool = False) -> None:
         self.path = path
+        self.done: list[Result] = []
         self._lock = threading.Lock()
-        if path.exists() and path.stat().st_size:
-            there, self.done = read_results(path)
-            _refuse_mixture(path, there, about)
-            self._mend_end()
-        else:
-            self.done = []
+        try:
             path.parent.mkdir(parents=True, exist_ok=True)
+            if path.exists() and path.stat().st_size and self._goes_on(about, replace):
+                return
+            path.write_text("", encoding="utf-8")
             self._write({"about": about})
+        except OSError as error:
+            raise InputError(
+                f"The results can't be written to {path}: {error.strerror}.",
+                fix="Choose another --out.",
+            ) from None
+
+    def _goes_on(self, about: dict[str, Any], replace: bool) -> bool:
+        """Reads a file that is there; False if it is to be begun anew."""
+        there, done = read_results(self.path)
+        other = [key for key in _IDENTITY if there.get(key) != about.get(key)]
+        if other and replace:
+            return False
+        if other:
+            told = "; ".join(f"{key} {there.get(key)}, now {about.get(key)}" for key in other)
+            raise InputError(
+                f"{self.path} holds results of another run ({told}).",
+                fix="Choose another --out, or say --replace to begin that file anew.",
+            )
+        self.done = done
+        self._mend_end()
+        return True
 
     @property
     def done_ids(self) -> set[str]:
@@ -102,14 +127,3 @@ def _lines(path: Path) -> Iterator[dict[str, Any]]:
     for text in texts:
         if text.endswith("\n") and text.strip():  # a last line without its end was cut off
             yield json.loads(text)
-
-
-def _refuse_mixture(path: Path, there: dict[str, Any], about: dict[str, Any]) -> None:
-    keys = ("model", "model_hash", "max_steps")
-    other = [key for key in keys if there.get(key) != about.get(key)]
-    if other:
-        told = "; ".join(f"{key} {there.get(key)}, now {about.get(key)}" for key in other)
-        raise InputError(
-            f"{path} holds results of another run ({told}).",
-            fix="Choose another --out, or delete that file to begin anew.",
-        )

@@ -29,6 +29,7 @@ from evals.tasks import Given, Page, Task
 from memory.history import History
 from serving.families import Family
 from serving.model import Message, ReplyDelta, StreamingModel
+from serving.model_source import resolve_model
 from serving.scripted import ScriptedModel
 from tools.web_search import SearchFunction, SearchResult
 
@@ -229,14 +230,18 @@ class _OpenNow:
             session.cancel()
 
 
-def about(hearth: Hearth, task_files: Sequence[Path], command: str) -> dict[str, Any]:
+def about(
+    hearth: Hearth, task_files: Sequence[Path], tasks: Sequence[Task], command: str
+) -> dict[str, Any]:
     """What is measured and with what: kept in the results, and shown in the report."""
-    model = hearth.endpoint.model_id
+    local = hearth.settings.resolved_engine != "endpoint"
+    folder = resolve_model(hearth.settings.model).folder if local else None
     return {
-        "model": Path(model).name,
-        "model_hash": _weights_hash(Path(model)),
+        "model": Path(hearth.endpoint.model_id).name,
+        "model_hash": _weights_hash(folder) if folder else "",
         "max_steps": hearth.settings.max_steps,
         "tasks": {path.name: _file_hash(path) for path in task_files},
+        "seeds": sorted({task.seed for task in tasks if task.seed is not None}),
         "command": command,
         "versions": {"python": platform.python_version(), **_versions()},
     }
@@ -253,7 +258,7 @@ def _versions() -> dict[str, str]:
 
 
 def _weights_hash(folder: Path) -> str:
-    """A hash of a local model's weights and tokenizer; empty for a model that lies elsewhere."""
+    """Hashes of a local model's weights and tokenizer."""
     files = [*sorted(folder.glob("*.safetensors")), folder / "tokenizer.json"]
     return "-".join(_file_hash(file) for file in files if file.is_file())
 

@@ -3,7 +3,8 @@
 `python -m serving.tiny tasks` writes them for the bundled model; any other program can. A
 line holds `family`, `phrasing`, `task`, `expect` {kind, value, tolerance}, `files` (name to
 base64), `notes` (name to text), `web` [{title, address, snippet}], and, for tasks that begin
-in the middle, `steps` [{thinking, code}] of which the first `given` are taken as done.
+in the middle, `steps` [{thinking, code}] of which the first `given` are taken as done. It may
+hold `held_out`, and the `seed` it was made from.
 """
 
 import base64
@@ -64,6 +65,7 @@ class Task:
     notes: dict[str, str] = field(default_factory=dict)
     web: list[Page] = field(default_factory=list)
     given: list[Given] = field(default_factory=list)
+    seed: int | None = None
 
 
 def load_tasks(paths: Iterable[Path]) -> list[Task]:
@@ -103,6 +105,7 @@ def _task(line: str, where: str) -> Task:
             notes={_name(n): str(text) for n, text in data.get("notes", {}).items()},
             web=[Page(**page) for page in data.get("web", [])],
             given=[Given(**step) for step in data.get("steps", [])[: data.get("given", 0)]],
+            seed=data.get("seed"),
         )
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         reason = f"{error} is missing" if isinstance(error, KeyError) else str(error)

@@ -22,6 +22,7 @@ ABOUT: dict[str, Any] = {
     "model_hash": "abc",
     "max_steps": 8,
     "tasks": {"t.jsonl": "123"},
+    "seeds": [41],
     "command": "python -m evals run t.jsonl --out r.jsonl",
     "versions": {"python": "3.11"},
 }
@@ -93,8 +94,9 @@ class TestTasks:
         rows = [example().to_dict() | {"phrasing": f"{n}", "task": f"{n}"} for n in range(60)]
         for task in load_tasks([write_tasks(tmp_path / "t.jsonl", *rows)]):
             assert task.held_out == is_held_out("tables", task.phrasing)
-        (told,) = load_tasks([write_tasks(tmp_path / "u.jsonl", rows[0] | {"held_out": True})])
-        assert told.held_out
+        more = {"held_out": True, "seed": 3}
+        (told,) = load_tasks([write_tasks(tmp_path / "u.jsonl", rows[0] | more)])
+        assert (told.held_out, told.seed) == (True, 3)
 
     @pytest.mark.parametrize(
         ("row", "said"),
@@ -144,13 +146,23 @@ class TestResults:
         again.add(result(id="3"))
         assert [r.id for r in read_results(path)[1]] == ["1", "3"]
 
-    @pytest.mark.parametrize("change", [{"model": "big"}, {"model_hash": "x"}, {"max_steps": 3}])
+    @pytest.mark.parametrize(
+        "change", [{"model": "big"}, {"model_hash": "x"}, {"max_steps": 3}, {"tasks": {}}]
+    )
     def test_two_runs_are_not_mixed(self, tmp_path: Path, change: dict[str, Any]) -> None:
-        ResultFile(tmp_path / "r.jsonl", ABOUT).add(result(id="1"))
+        path = tmp_path / "r.jsonl"
+        ResultFile(path, ABOUT).add(result(id="1"))
         with pytest.raises(InputError, match="another run"):
-            ResultFile(tmp_path / "r.jsonl", ABOUT | change)
-        other = ABOUT | {"command": "other", "tasks": {}}
-        assert ResultFile(tmp_path / "r.jsonl", other).done_ids == {"1"}
+            ResultFile(path, ABOUT | change)
+        same = ABOUT | {"command": "other"}
+        assert ResultFile(path, same, replace=True).done_ids == {"1"}
+        assert ResultFile(path, ABOUT | change, replace=True).done == []
+        assert read_results(path) == (ABOUT | change, [])
+
+    def test_a_place_that_cannot_be_written(self, tmp_path: Path) -> None:
+        (tmp_path / "file").write_text("")
+        with pytest.raises(InputError, match="can't be written"):
+            ResultFile(tmp_path / "file" / "r.jsonl", ABOUT)
 
     @pytest.mark.parametrize("text", ["", "{}\n", "no json\n", '{"about": {}}\n{"id": 1}\n'])
     def test_no_file_of_results(self, tmp_path: Path, text: str) -> None:

@@ -168,9 +168,11 @@ def tasks(
     seed: Seed = 0,
 ) -> None:
     """Write tasks for an evaluation: instances that are never trained on."""
-    found = stream.evaluation_examples(side is Side.heldout, per_family, seed)
+    held_out = side is Side.heldout
+    found = stream.evaluation_examples(held_out, per_family, seed)
     out.parent.mkdir(parents=True, exist_ok=True)
-    lines = "".join(json.dumps(e.to_dict(), ensure_ascii=False) + "\n" for e in found)
+    rows = (example.to_dict() | {"held_out": held_out, "seed": seed} for example in found)
+    lines = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
     out.write_text(lines, encoding="utf-8")
     typer.echo(f"{len(found)} tasks in {out}")
 
