@@ -13,7 +13,6 @@ from typing import Any
 
 from errors import InputError
 
-
 _IDENTITY = ("model", "model_hash", "max_steps", "tasks")
 """What of `about` must be the same for results to stand in one file."""
 
