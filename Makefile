@@ -48,8 +48,9 @@ tiny-eval: setup
 	@mkdir -p data/evals
 	$(VENV)/python -m serving.tiny tasks --side seen --per-family 20 --seed 1 --out data/evals/tiny-seen.jsonl
 	$(VENV)/python -m serving.tiny tasks --side heldout --per-family 20 --seed 1 --out data/evals/tiny-heldout.jsonl
-	$(VENV)/python -m evals run data/evals/tiny-seen.jsonl data/evals/tiny-heldout.jsonl --out data/evals/tiny-results.jsonl
-	$(VENV)/python -m evals report data/evals/tiny-results.jsonl
+	$(VENV)/python -m evals run data/evals/tiny-seen.jsonl data/evals/tiny-heldout.jsonl \
+		--out data/evals/tiny-results.jsonl --model tiny --replace
+	$(VENV)/python -m evals report data/evals/tiny-results.jsonl --command "make tiny-eval" --write-card --check
 
 env-example: setup
 	@$(VENV)/python -c "import settings; print(settings.env_example(), end='')" > .env.example
