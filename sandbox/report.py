@@ -8,6 +8,7 @@ Frames of libraries and of the worker are left out.
 """
 
 import difflib
+import itertools
 import linecache
 import os
 import re
@@ -68,11 +69,23 @@ def where(trace: TracebackType | None, step: int) -> list[str]:
         if _is_own(name):
             lines.append(_place(name, trace.tb_lineno, step))
         trace = trace.tb_next
+    lines = _without_repeats(lines)
     if len(lines) > MAX_FRAMES:
         half = MAX_FRAMES // 2
         note = f"… {len(lines) - MAX_FRAMES} more calls …"
         lines = [*lines[:half], note, *lines[-half:]]
     return lines
+
+
+def _without_repeats(lines: list[str]) -> list[str]:
+    """A line once, however often it follows itself: comprehensions, recursion."""
+    kept = []
+    for line, group in itertools.groupby(lines):
+        kept.append(line)
+        count = len(list(group))
+        if count > 2:
+            kept.append(f"… the same line {count - 1} more times …")
+    return kept
 
 
 def in_an_import(error: BaseException) -> bool:

@@ -32,6 +32,7 @@ _FLAGS = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
 _CO_COROUTINE = 0x80
 _MAX_VALUE = 1024 * 1024
 _ANSWER_ROWS = 100
+_SPARE_BYTES = 4 * 1024 * 1024
 _MAX_DIGITS = 200_000  # printing more takes seconds that no interrupt can end
 
 
@@ -62,6 +63,7 @@ class Worker:
         self._running = False
         self._interrupted = False
         self._answered = False
+        self._spare: bytearray | None = None
 
     def serve(self) -> None:
         """Read and run until the app closes the wire."""
@@ -154,6 +156,7 @@ class Worker:
             self._running = False
         except BaseException as error:  # noqa: BLE001 - whatever the agent's code raises is its observation
             self._running = False
+            self._spare = None  # with no memory left, even raising the limit needs some
             self._restore_builtins()
             confine.hold_reserve(False)
             if self._interrupted and report.in_an_import(error):
@@ -204,6 +207,7 @@ class Worker:
             self._restore_builtins()
 
     def _run(self, code: types.CodeType) -> Any:
+        confine.hold_reserve(True)  # not before: the step that frees memory must compile
         result = eval(code, self._main.__dict__)
         if not code.co_flags & _CO_COROUTINE:
             return result
@@ -237,7 +241,7 @@ class Worker:
         signal.signal(signal.SIGINT, self._on_interrupt)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
         self._prepare_paths()
-        confine.hold_reserve(True)
+        self._spare = self._spare or bytearray(_SPARE_BYTES)
 
     def _prepare_paths(self) -> None:
         """The workspace is last on the path, so that no file there hides a library."""

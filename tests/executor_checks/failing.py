@@ -62,8 +62,12 @@ def check_long_errors_are_cut(make: Make) -> None:
     text = fails(executor, "raise ValueError('x' * 10_000)")
     assert len(text) < 600 and text.endswith("…")
     text = fails(executor, "def f(n):\n    return f(n + 1)\nf(0)")
-    assert "more calls" in text and "RecursionError: maximum recursion depth" in text
-    assert text.count("\n") < 10
+    assert "line 2: return f(n + 1)\n… the same line " in text and text.count("\n") == 3
+    assert "RecursionError: maximum recursion depth" in text
+    text = fails(executor, "def a(n):\n    return b(n)\ndef b(n):\n    return a(n)\na(0)")
+    assert "more calls …" in text and text.count("\n") == 7
+    text = fails(executor, "[1 / n for n in (1, 0)]")
+    assert text == "line 1: [1 / n for n in (1, 0)]\nZeroDivisionError: division by zero"
 
 
 def check_hostile_exceptions(make: Make) -> None:
@@ -83,7 +87,7 @@ def check_warnings(make: Make) -> None:
         "warnings.warn('soon gone', FutureWarning)"
     )
     assert executor(code).logs == "UserWarning: old way\nFutureWarning: soon gone\n"
-    assert executor(code).logs == ""
+    assert executor("x = 1\n" + code).logs == ""
 
 
 def check_exit_and_input(make: Make) -> None:

@@ -55,7 +55,7 @@ def check_timeout_in_an_import(make: Make) -> None:
 def check_interrupts_never_cut_a_message(make: Make) -> None:
     executor = make(timeout_seconds=0.05, output_chars=30_000_000)
     executor("kept = 0")
-    code = "try:\n    while True:\n        print('x' * 3000)\nfinally:\n    kept += 1"
+    code = "try:\n    while True:\n        print('x' * 200_000)\nfinally:\n    kept += 1"
     for _ in range(10):
         assert fails(executor, code, "timeout").endswith("Variables were kept.")
     assert executor("kept").output == 10
@@ -115,7 +115,7 @@ def check_death_between_steps(make: Make) -> None:
 
 
 def check_memory(make: Make) -> None:
-    executor = make(memory_bytes=1024**3)
+    executor = make(memory_bytes=512 * 1024**2)
     executor("x = 1")
     text = fails(executor, "big = bytearray(4 * 1024**3)")
     assert text == (
@@ -127,6 +127,10 @@ def check_memory(make: Make) -> None:
     assert executor("x, len(parts) > 30").output == (1, True)
     executor("del parts")
     assert len(executor("list(range(1000))").output) == 1000
+    # To the last byte: nothing is left over from one large piece that was refused.
+    assert "MemoryError" in fails(executor, "chain = None\nwhile True:\n    chain = (chain, 1)")
+    executor("del chain")
+    assert executor("x, list(range(1000))[-1]").output == (1, 999)
 
 
 def check_broken_channel(make: Make) -> None:
@@ -139,6 +143,11 @@ def check_broken_channel(make: Make) -> None:
     ):
         text = fails(executor, write.replace("DATA", data) + "import time\ntime.sleep(5)", "limit")
         assert "broke its channel" in text
+    forged = (
+        "import msgspec\nbody = msgspec.msgpack.encode(['done', '0' * 16, 'ok', '', False, None])\n"
+        + write.replace("DATA", "len(body).to_bytes(4, 'big') + body")
+    )
+    assert "belongs to no step" in fails(executor, forged + "import time\ntime.sleep(5)", "limit")
     text = fails(executor, "import os, time\nos.closerange(3, 30)\ntime.sleep(5)", "limit")
     assert "Variables are gone" in text
     assert executor("1").output == 1
