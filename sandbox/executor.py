@@ -58,10 +58,13 @@ class SandboxExecutor(PythonExecutor):
         tool_timeout_seconds: float = 120,
     ) -> None:
         _check_possible(confine)
-        self.workspace = Path(workspace).resolve()
+        self.workspace = Path(workspace).absolute()
         self.level = confine
         self.on_output = on_output
         self.on_tool_call = on_tool_call
+        # Asked when a step begins and as it runs. A session sets it to its own flag, raised before
+        # it calls `interrupt`: then no moment is left in which a stop could get lost.
+        self.stopped: Callable[[], bool] = lambda: False
         self.state: dict[str, Any] = {"_print_outputs": ""}
         self.artefacts: list[Path] = []
         self._timeout_seconds = timeout_seconds
@@ -148,7 +151,7 @@ class SandboxExecutor(PythonExecutor):
                 ),
                 output,
                 wake=self._wake,
-                cancelled=self._cancel.is_set,
+                cancelled=self._is_stopped,
                 timeout_seconds=self._timeout_seconds,
             )
             try:
@@ -175,6 +178,9 @@ class SandboxExecutor(PythonExecutor):
         self._cancel.set()
         self._wake.ring()
         return True
+
+    def _is_stopped(self) -> bool:
+        return self._cancel.is_set() or self.stopped()
 
     def cleanup(self) -> None:
         """End the worker and remove its caches; the workspace's files stay."""
@@ -207,11 +213,11 @@ class SandboxExecutor(PythonExecutor):
         self.start()
         worker: WorkerProcess = self._held["worker"]
         try:
-            worker.wait_ready(self._wake, self._cancel.is_set)
+            worker.wait_ready(self._wake, self._is_stopped)
         except SandboxError:
             self._drop()
             raise
-        if self._cancel.is_set():
+        if self._is_stopped():
             raise Cancelled
         try:
             worker.begin_step()

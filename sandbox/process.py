@@ -82,6 +82,7 @@ class WorkerProcess:
         reader, self._to_worker = os.pipe()
         self._from_worker, writer = os.pipe()
         self._raw, raw_writer = os.pipe()
+        workspace = workspace.resolve()  # the code sees its real name, on macOS too
         config = {
             "workspace": str(workspace),
             "level": level,

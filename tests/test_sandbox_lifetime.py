@@ -208,6 +208,17 @@ def test_large_file_is_refused(make: Any) -> None:
         make()("with open('big', 'wb') as f:\n    f.truncate(10**10)")
 
 
+def test_a_workspace_behind_a_link(tmp_path: Path) -> None:
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    executor = SandboxExecutor(tmp_path / "link")
+    executor("open('helper.py', 'w').write('def f():\\n    return 1 / 0')")
+    assert executor.artefacts == [tmp_path / "link" / "helper.py"]
+    with pytest.raises(errors.CodeError, match=r"helper\.py, line 2: return 1 / 0"):
+        executor("import helper\nhelper.f()")
+    executor.cleanup()
+
+
 def test_removed_workspace_is_made_again(make: Any) -> None:
     executor = make()
     executor("import shutil, os\nshutil.rmtree(os.getcwd())")
@@ -259,6 +270,20 @@ def test_interrupt_while_the_worker_starts(make: Any) -> None:
         executor("import time; time.sleep(20)")
     thread.join()
     assert executor("1").output == 1
+
+
+def test_a_stop_before_the_step_is_not_lost(make: Any) -> None:
+    executor = make()
+    flag = threading.Event()
+    executor.stopped = flag.is_set
+    assert executor("1").output == 1
+    flag.set()
+    assert executor.interrupt() is False
+    with pytest.raises(errors.Cancelled):
+        executor("ran = True")
+    flag.clear()
+    with pytest.raises(errors.CodeError, match="NameError"):
+        executor("ran")
 
 
 def test_a_callback_that_fails_leaves_a_working_sandbox(make: Any) -> None:
