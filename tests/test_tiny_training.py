@@ -1,6 +1,7 @@
 """The bundled model's workshop: tokenizer, template, rendering, training, export."""
 
 import dataclasses
+import itertools
 import os
 import signal
 import unicodedata
@@ -17,7 +18,7 @@ from tokenizers import Tokenizer
 from agent.context import observation_text
 from errors import CodeError
 from serving.tiny import generate as stream
-from serving.tiny.data import Sequences
+from serving.tiny.data import Sequences, drill
 from serving.tiny.example import Example, Expect, Step
 from serving.tiny.export import export, fill_accuracy
 from serving.tiny.judge import is_right
@@ -255,6 +256,17 @@ def test_batches_hold_every_sequence_once_and_keep_their_size(data: Sequences) -
     assert max(sizes) <= max(1024, data.lengths.max())
     other = data.plan(seed=0, epoch=1, batch_tokens=1024)
     assert [rows.tolist() for rows in plan] != [rows.tolist() for rows in other]
+
+
+@pytest.mark.parametrize("step", range(6))
+def test_a_drill_asks_only_for_what_stands_in_its_prompt(step: int) -> None:
+    batch = drill(3, step, 600, 1024)
+    for ids, targets in zip(batch.ids.tolist(), batch.targets.tolist(), strict=True):
+        end = ids.index(3)
+        text, counted = ids[2:end], [at for at, token in enumerate(targets) if token != -100]
+        assert counted and min(counted) > end
+        pairs = set(itertools.pairwise(text))
+        assert {(ids[at], targets[at]) for at in counted} <= pairs
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,7 @@ app = typer.Typer(help=__doc__, no_args_is_help=True, add_completion=False)
 
 ROOT = Path(__file__).parents[2]
 DEFAULT_TOKENS = 45_000_000
-TESTED_PER_FAMILY = 5
+TESTED_PER_FAMILY = 3
 
 Work = Annotated[Path, typer.Option(help="Folder for data and checkpoints.")]
 Seed = Annotated[int, typer.Option(help="Everything follows from this number.")]

@@ -6,6 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
+DIGITS, PRINTABLE = (19, 29), (4, 98)
+"""Ids of the ten digits and of the printable ASCII characters; the tokenizer starts with them."""
+
 BUCKET = 4096
 """Sequences are sorted by length within so many, so that a batch needs little padding."""
 
@@ -16,6 +19,34 @@ class Batch:
 
     ids: np.ndarray
     targets: np.ndarray
+
+
+def drill(seed: int, step: int, vocab_size: int, batch_tokens: int) -> Batch:
+    """A batch that only practises copying: pieces of random tokens, then the same in any order.
+
+    A model that has seen a few million tokens of tasks still writes numbers and names that look
+    right and are not those of the task. Copying by what stood before is a habit that comes
+    suddenly and late by itself; here every token asks for it, and it comes early. Half of the
+    rows are of digits or of single letters and signs, where a copy needs more than one token of
+    context. The first token of a piece can't be known and carries no loss.
+    """
+    rng = np.random.default_rng([seed, step])
+    width = int(rng.choice([48, 96, 160, 256]))
+    ids = np.zeros((batch_tokens // width, width + 1), dtype=np.int64)
+    known = np.zeros_like(ids, dtype=bool)
+    for row, counts in zip(ids, known, strict=True):
+        low, high = ((4, vocab_size - 2), (4, vocab_size - 2), DIGITS, PRINTABLE)[rng.integers(4)]
+        text = rng.integers(low, high, width // 2 - 2)
+        cuts = np.sort(rng.integers(0, len(text), rng.integers(0, 5)))
+        pieces = [piece for piece in np.split(text, cuts) if len(piece)]
+        again = [pieces[number] for number in rng.permutation(len(pieces))]
+        firsts = np.cumsum([0, *(len(piece) for piece in again[:-1])])
+        start = len(text) + 3
+        row[:start] = [0, 2, *text, 3]
+        row[start : start + len(text)] = np.concatenate(again)
+        counts[start : start + len(text)] = True
+        counts[start + firsts] = False
+    return Batch(ids[:, :-1], np.where(known, ids, -100)[:, 1:])
 
 
 class Sequences:

@@ -26,7 +26,7 @@ from serving.tiny.template import BOS, EOS, THINK_CLOSE, prompt_text
 from serving.tiny.world import World
 
 MOST_STEPS = 4
-MOST_NEW_TOKENS = 256
+MOST_NEW_TOKENS = 200
 CODE_SECONDS = 10.0
 CODE_BYTES = 4 << 30
 _FENCE = re.compile(r"```python\n(.*?)\n?```", re.DOTALL)

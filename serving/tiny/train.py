@@ -17,16 +17,19 @@ from typing import Any
 
 from tokenizers import Tokenizer
 
-from serving.tiny.data import Sequences
+from serving.tiny.data import Batch, Sequences, drill
 from serving.tiny.example import Example
 from serving.tiny.model import Optimiser, Shape, loss_of, new_model
 
 log = logging.getLogger(__name__)
 
+DRILL_EVERY = 4
+"""One step in so many practises copying, in the first part of the training (`Plan.drilled`)."""
+
 
 @dataclass(frozen=True)
 class Plan:
-    """What a run is to do. `tokens` counts padding, as time does."""
+    """What a run is to do. `tokens` counts padding, as time does; shares are of `tokens`."""
 
     tokens: int
     batch_tokens: int = 6144
@@ -35,6 +38,7 @@ class Plan:
     muon: bool = True
     warm_up: float = 0.01
     fall: float = 0.35
+    drilled: float = 0.25
     seed: int = 0
     clip: float = 1.0
     save_minutes: float = 3.0
@@ -101,9 +105,15 @@ class Run:
             self.epoch, self.position = 0, 0
         log.info("going on at step %d, %d tokens", self.step, self.tokens)
 
-    def batches(self) -> Iterator[tuple[int, int, Any]]:
-        """The batches from the run's place in the data on."""
-        return self.data.batches(self.plan.seed, self.plan.batch_tokens, self.epoch, self.position)
+    def batches(self) -> Iterator[tuple[int, int, Batch]]:
+        """The batches from the run's place in the data on, with the drills between them."""
+        plan = self.plan
+        batches = self.data.batches(plan.seed, plan.batch_tokens, self.epoch, self.position)
+        for epoch, position, batch in batches:
+            if self.step % DRILL_EVERY == 0 and self.tokens < plan.drilled * plan.tokens:
+                practice = drill(plan.seed, self.step, plan.shape.vocab_size, plan.batch_tokens)
+                yield self.epoch, self.position, practice
+            yield epoch, position, batch
 
     def learn(self, ids: Any, targets: Any) -> float:
         """One update; the loss before it."""
