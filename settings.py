@@ -90,7 +90,7 @@ class Settings(BaseSettings):
         60, gt=0, description="How long the code of one step may run, in seconds."
     )
     sandbox_memory_mb: int = Field(
-        4096, ge=256, description="Memory of the process that runs the agent's code, in MB."
+        4096, ge=1024, description="Memory of the process that runs the agent's code, in MB."
     )
     output_chars: int = Field(
         20_000, ge=500, description="Most characters of printed output that one step keeps."

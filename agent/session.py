@@ -44,6 +44,7 @@ class Executor(Protocol):
 
     on_output: Callable[[str], None] | None
     on_tool_call: Callable[[dict[str, Any]], None] | None
+    stopped: Callable[[], bool]
     state: dict[str, Any]
     artefacts: list[Path]
 
@@ -112,6 +113,8 @@ class Session:
         self._agent.memory.steps = steps_from_events(history)
         executor.on_output = self._on_output
         executor.on_tool_call = self._on_tool_call
+        # A stop between the model's reply and the start of its code must not be lost.
+        executor.stopped = self._cancel.is_set
 
     @property
     def events(self) -> list[Event]:
