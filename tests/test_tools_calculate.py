@@ -1,11 +1,17 @@
 """calculate: exact results, plain refusals, and nothing that runs away."""
 
+import json
+import signal
+import subprocess
+import sys
 import time
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tools import calculate_worker
 from tools.calculate import Calculate
 from tools.calculate_worker import compute
 
@@ -56,7 +62,6 @@ def test_integers_agree_with_python(a: int, b: int, sign: str) -> None:
 @pytest.mark.parametrize(
     ("expression", "said"),
     [
-        ("", "empty"),
         ("1/0", "zero"),
         ("0/0", "zero"),
         ("log(0)", "undefined"),
@@ -65,14 +70,13 @@ def test_integers_agree_with_python(a: int, b: int, sign: str) -> None:
         ("x + y = 3", "several unknowns"),
         ("foo(2)", "no function foo"),
         ("9**9**9", "about 5e[+]08 digits"),
-        ("1" * 1001, "longer than 1000"),
         ("(" * 300 + "1" + ")" * 300, "no expression|too deeply"),
         ("-" * 200 + "1", "too deeply|no expression"),
     ],
 )
 def test_refusals_are_in_words(expression: str, said: str) -> None:
     with pytest.raises(ValueError, match=said):
-        Calculate()(expression=expression)
+        compute(expression)
 
 
 @pytest.mark.parametrize(
@@ -110,3 +114,36 @@ def test_what_takes_too_much_memory_is_stopped() -> None:
 
 def test_through_the_process() -> None:
     assert Calculate()(expression="17% of 2480 + 3²") == "430.6"
+    with pytest.raises(ValueError, match="zero"):
+        Calculate()(expression="1/0")
+
+
+@pytest.mark.parametrize(("expression", "said"), [("", "empty"), ("1" * 1001, "longer than 1000")])
+def test_refused_before_a_process_is_started(expression: str, said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        Calculate()(expression=expression)
+
+
+def test_without_the_app_it_ends_by_itself() -> None:
+    """Whoever kills the app doesn't leave a process that computes for ever."""
+    request = {"expression": "factorint(2^521 + 2^260 + 12345)", "memory_bytes": 1 << 30}
+    worker = Path(calculate_worker.__file__)
+    done = subprocess.run(
+        [sys.executable, "-I", str(worker)],
+        input=json.dumps(request | {"seconds": 2}),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == -signal.SIGKILL
+    assert done.stdout == ""
+
+
+def test_a_broken_installation_is_not_called_too_much(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken = tmp_path / "worker.py"
+    broken.write_text("import nonesuch")
+    monkeypatch.setattr("tools.calculate._WORKER", broken)
+    with pytest.raises(RuntimeError, match=r"out of order: .*No module named 'nonesuch'"):
+        Calculate()(expression="1 + 1")

@@ -4,9 +4,9 @@ import datetime
 import gzip
 import io
 import ipaddress
-import resource
 import ssl
 import time
+import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -27,6 +27,7 @@ from tests.trap_site import (
     slow_head,
     status,
     text,
+    trailing,
 )
 from tools.fetch import Limits, fetch, is_public
 from tools.visit_webpage import VisitWebpage
@@ -80,6 +81,8 @@ PAGES: dict[str, Page] = {
     "/broken": broken,
     "/ssh": no_http,
     "/bomb": bomb(200),
+    "/trailing": trailing(b"more" * 1000),
+    "/punycode": body(b"a" * 1000, "text/html; charset=punycode"),
     "/brotli": body(b"\x0b\x02\x80abc\x03", Content_Encoding="br"),
     "/damaged": body(b"no gzip at all", Content_Encoding="gzip"),
 }
@@ -173,12 +176,23 @@ class TestTraps:
         assert "it was cut here" in visit(site, "/endless", part=pages)
 
     def test_a_compression_bomb_stays_small(self, site: Site) -> None:
-        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        fetched = fetch(site.url("/bomb"), Limits(1_000_000, 5.0, frozenset([site.host])))
-        grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+        tracemalloc.start()
+        try:
+            fetched = fetch(site.url("/bomb"), Limits(1_000_000, 20.0, frozenset([site.host])))
+            _, peak = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
         assert fetched.cut
         assert len(fetched.data) == 1_000_000
-        assert grown < 50_000, f"{grown} KB for 1 MB"
+        assert peak < 20_000_000, "bytes for 1 MB"
+
+    def test_what_follows_the_end_of_a_page_is_not_waited_for(self, site: Site) -> None:
+        fetched = fetch(site.url("/trailing"), Limits(100_000, 20.0, frozenset([site.host])))
+        assert fetched.data == b"<p>all of it</p>"
+        assert not fetched.cut
+
+    def test_a_codec_that_is_no_charset_is_not_used(self, site: Site) -> None:
+        assert visit(site, "/punycode").startswith("aaa")
 
     @pytest.mark.parametrize(
         "url",
@@ -225,6 +239,9 @@ class TestShutDoors:
             "[::ffff:127.0.0.1]",
             "[::ffff:7f00:1]",
             "[64:ff9b::7f00:1]",
+            "[64:ff9b:1::7f00:1]",
+            "[::ffff:0:7f00:1]",
+            "[fec0::1]",
             "[2002:7f00:1::]",
             "169.254.169.254",
             "10.0.0.1",
@@ -270,6 +287,19 @@ class TestShutDoors:
         assert site.asked[-1][1]["host"] == name
         assert next(answers) == ["169.254.169.254"], "the second answer was never asked for"
 
+    def test_an_international_name_is_resolved_as_it_is_asked_for(self, site: Site) -> None:
+        """Python's own spelling of this name is `strasse.test`, another host."""
+        asked: list[str] = []
+
+        def resolve(host: str, port: int) -> list[str]:
+            asked.append(host)
+            return ["127.0.0.1"]
+
+        limits = Limits(allow=frozenset([f"xn--strae-oqa.test:{site.port}"]), resolve=resolve)
+        fetch(f"http://straße.test:{site.port}/plain", limits)
+        assert asked == ["xn--strae-oqa.test"]
+        assert site.asked[-1][1]["host"] == f"xn--strae-oqa.test:{site.port}"
+
     def test_one_private_address_among_public_ones_is_enough(self) -> None:
         limits = Limits(resolve=lambda host, port: ["93.184.215.14", "10.0.0.1"])
         with pytest.raises(PermissionError, match=r"example\.test is an address"):
@@ -303,9 +333,10 @@ class TestShutDoors:
             send(handler, b"from the proxy", {"Content-Type": "text/plain"})  # type: ignore[arg-type]
 
         with Site({"http://example.invalid/": proxy}) as front:
-            monkeypatch.setenv("http_proxy", front.url(""))
             monkeypatch.setenv("no_proxy", "")
-            assert VisitWebpage()(url="http://example.invalid/") == "from the proxy"
+            for proxy in (front.url(""), front.host):  # people leave out the http://
+                monkeypatch.setenv("http_proxy", proxy)
+                assert VisitWebpage()(url="http://example.invalid/") == "from the proxy"
             with pytest.raises(PermissionError):
                 VisitWebpage()(url=site.url("/article"))
 

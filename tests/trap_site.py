@@ -4,6 +4,7 @@ import gzip
 import ssl
 import threading
 import time
+import zlib
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, ClassVar
@@ -135,6 +136,26 @@ def no_http(handler: BaseHTTPRequestHandler) -> None:
 
 
 def bomb(megabytes: int) -> Page:
-    """A few kilobytes that unpack to `megabytes`, without end of the compressed stream."""
-    packed = gzip.compress(b"<p>" + b"\0" * (megabytes << 20), compresslevel=9)
-    return body(packed, Content_Encoding="gzip")
+    """A few kilobytes that unpack to `megabytes`."""
+
+    def page(handler: BaseHTTPRequestHandler) -> None:
+        packer = zlib.compressobj(9, wbits=31)
+        packed = [packer.compress(bytes(1 << 20)) for _ in range(megabytes)]
+        body(b"".join([*packed, packer.flush()]), Content_Encoding="gzip")(handler)
+
+    return page
+
+
+def trailing(data: bytes) -> Page:
+    """A compressed page, and behind its end `data` without an end."""
+
+    def page(handler: BaseHTTPRequestHandler) -> None:
+        handler.send_response(200)
+        handler.send_header("Content-Type", "text/html")
+        handler.send_header("Content-Encoding", "gzip")
+        handler.end_headers()
+        handler.wfile.write(gzip.compress(b"<p>all of it</p>"))
+        while True:
+            handler.wfile.write(data)
+
+    return page

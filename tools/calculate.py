@@ -5,6 +5,7 @@ can't be stopped; a process can.
 """
 
 import json
+import math
 import subprocess
 import sys
 from pathlib import Path
@@ -38,7 +39,8 @@ class Calculate(Tool):
             raise ValueError("expression is empty.")
         if len(text) > MAX_CHARS:
             raise ValueError(f"The expression is longer than {MAX_CHARS} characters.")
-        reply = self._ask({"expression": text, "memory_bytes": self._memory})
+        seconds = math.ceil(self._timeout) + 1  # of the processor: more than the clock allows
+        reply = self._ask({"expression": text, "memory_bytes": self._memory, "seconds": seconds})
         if "error" in reply:
             raise ValueError(reply["error"])
         return reply["text"]
@@ -57,7 +59,10 @@ class Calculate(Tool):
             )
         except subprocess.TimeoutExpired:
             raise TimeoutError(too_much) from None
-        try:
+        if done.stdout:
             return json.loads(done.stdout)
-        except ValueError:  # killed, or out of memory before it could say so
-            raise TimeoutError(too_much) from None
+        # It was killed, or had too little memory left to say so, or its Python is broken.
+        said = done.stderr.strip().splitlines()[-1:]
+        if done.returncode < 0 or "MemoryError" in done.stderr or not said:
+            raise TimeoutError(too_much)
+        raise RuntimeError(f"calculate is out of order: {said[0][:300]}")

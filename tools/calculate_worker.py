@@ -348,10 +348,13 @@ def _capped(text: str) -> str:
 
 
 def main() -> None:
-    """Answers one request from stdin: {"expression", "memory_bytes"}."""
+    """Answers one request from stdin: {"expression", "memory_bytes", "seconds"}."""
     request = json.loads(sys.stdin.read())
-    with suppress(ValueError, OSError):  # not every system has this limit
-        resource.setrlimit(resource.RLIMIT_AS, (request["memory_bytes"],) * 2)
+    # The app ends it sooner than the limit of time does: that is for when the app is gone.
+    limits = {resource.RLIMIT_CPU: "seconds", resource.RLIMIT_AS: "memory_bytes"}
+    for limit, name in limits.items():
+        with suppress(ValueError, OSError):  # not every system has both, or lets one set them
+            resource.setrlimit(limit, (request[name],) * 2)
     sys.set_int_max_str_digits(0)
     try:
         reply = {"text": compute(request["expression"])}

@@ -1,5 +1,6 @@
 """Turns the bytes of a document into text, whatever its format."""
 
+import codecs
 import io
 from pathlib import PurePosixPath
 
@@ -8,6 +9,8 @@ from tools.workspace import check_archive
 
 OFFICE = (".docx", ".pptx", ".xlsx")
 CONVERTED = (*OFFICE, ".pdf", ".html", ".htm")
+_NO_CHARSETS = frozenset({"punycode", "idna", "unicode-escape", "raw-unicode-escape"})
+"""Codecs of Python's that no page is written in; the first takes quadratic time."""
 
 
 def is_text(data: bytes) -> bool:
@@ -21,9 +24,9 @@ def decode(data: bytes, charset: str | None = None) -> str:
         return data.decode("utf-16", errors="replace")
     for name in (charset, "utf-8-sig"):
         try:
-            if name:
+            if name and codecs.lookup(name).name not in _NO_CHARSETS:
                 return data.decode(name)
-        except (UnicodeDecodeError, LookupError):  # wrong, or a charset that nobody knows
+        except (UnicodeError, LookupError):  # wrong, or a charset that nobody knows
             continue
     return _guess(data)
 

@@ -26,6 +26,7 @@ USER_AGENT = "Mozilla/5.0 (compatible; Hearth/0.1; personal agent)"
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
+_UNICAST = ipaddress.ip_network("2000::/3")
 
 
 @dataclass(frozen=True)
@@ -149,7 +150,8 @@ async def _checked_hosts(url: httpx.URL, limits: Limits, proxied: bool) -> list[
     allowed = url.host.lower() in limits.allow or url.netloc.decode().lower() in limits.allow
     try:
         port = url.port or (443 if url.scheme == "https" else 80)
-        found = await _resolved(url.host, port, limits)
+        # In ASCII, as httpx spells it: the system would encode some international names otherwise.
+        found = await _resolved(url.raw_host.decode(), port, limits)
     except (OSError, UnicodeError):
         if proxied:
             return [url.host]
@@ -180,13 +182,16 @@ def is_public(text: str) -> bool:
         address: Address = ipaddress.ip_address(text.partition("%")[0])
     except ValueError:
         return False
-    inner = [address]
-    if isinstance(address, ipaddress.IPv6Address):
-        wrapped = [address.ipv4_mapped, address.sixtofour, *(address.teredo or ())]
-        if address in _NAT64 or int(address) >> 32 == 0:  # and the old IPv4-compatible form
-            wrapped.append(ipaddress.IPv4Address(int(address) & 0xFFFFFFFF))
-        inner = [a for a in wrapped if a is not None] or inner
-    return all(a.is_global and not a.is_multicast for a in inner)
+    if isinstance(address, ipaddress.IPv4Address):
+        return address.is_global and not address.is_multicast
+    wrapped = [address.ipv4_mapped, address.sixtofour, *(address.teredo or ())]
+    if address in _NAT64:
+        wrapped.append(ipaddress.IPv4Address(int(address) & 0xFFFFFFFF))
+    inner = [str(a) for a in wrapped if a is not None]
+    if inner:
+        return all(map(is_public, inner))
+    # What `is_global` says of the rest differs between versions of Python.
+    return address in _UNICAST and address.is_global
 
 
 def _proxy(url: httpx.URL) -> str | None:
@@ -194,7 +199,8 @@ def _proxy(url: httpx.URL) -> str | None:
     if urllib.request.proxy_bypass(url.host):
         return None
     proxies = urllib.request.getproxies()
-    return proxies.get(url.scheme) or proxies.get("all")
+    proxy = proxies.get(url.scheme) or proxies.get("all")
+    return f"http://{proxy}" if proxy and "://" not in proxy else proxy
 
 
 async def _read(url: httpx.URL, reply: httpx.Response, limits: Limits) -> Fetched:
@@ -211,7 +217,8 @@ async def _read(url: httpx.URL, reply: httpx.Response, limits: Limits) -> Fetche
         async for chunk in reply.aiter_raw():
             room = limits.max_bytes + 1 - len(data)
             data += unpack.decompress(chunk, room) if unpack else chunk[:room]
-            if len(data) > limits.max_bytes:
+            # What follows a stream's own end would be kept by zlib, all of it.
+            if len(data) > limits.max_bytes or (unpack and unpack.eof):
                 break
     except zlib.error:
         raise ConnectionError(f"{url} sent damaged data.") from None

@@ -13,6 +13,7 @@ from tools.text import one_line
 MAX_RESULTS = 10
 SNIPPET_CHARS = 400
 TIMEOUT_SECONDS = 15.0
+_LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 
 
 @dataclass(frozen=True)
@@ -120,9 +121,11 @@ class SearxngSearch:
                 params={"q": query, "format": "json"},
                 timeout=self._timeout,
                 follow_redirects=True,
+                # A proxy from the environment never stands before a server on this machine.
+                trust_env=httpx.URL(self._address).host not in _LOOPBACK,
             )
         except (httpx.HTTPError, httpx.InvalidURL) as error:
-            raise _unreachable(self._address, error) from error
+            raise _unreachable("SearXNG", error) from error
         return _searxng_rows(reply)[:max_results]
 
 
