@@ -6,10 +6,14 @@ knows and a value that can't be are errors that name the field; nothing is ignor
 """
 
 import difflib
+import inspect
 import os
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
+from dotenv.parser import parse_stream
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import (
     BaseSettings,
@@ -23,6 +27,8 @@ from errors import SettingsError
 ROOT = Path(__file__).resolve().parent
 PREFIX = "HEARTH_"
 BUNDLED_MODEL = "tiny"
+# Waits much longer than this overflow the system's clocks.
+A_WEEK = 7 * 24 * 3600
 
 
 class Settings(BaseSettings):
@@ -35,6 +41,7 @@ class Settings(BaseSettings):
         toml_file="hearth.toml",
         extra="forbid",
         validate_default=True,
+        allow_inf_nan=False,
     )
 
     # The model and its engine
@@ -59,7 +66,10 @@ class Settings(BaseSettings):
         0, ge=0, le=65535, description="Port of the local engine on loopback; 0 takes a free one."
     )
     engine_start_timeout_seconds: float = Field(
-        900, gt=0, description="How long a local engine may take until it answers, in seconds."
+        900,
+        gt=0,
+        le=A_WEEK,
+        description="How long a local engine may take until it answers, in seconds.",
     )
     quantize: Literal["auto", "none", "nf4"] = Field(
         "auto",
@@ -78,16 +88,16 @@ class Settings(BaseSettings):
         None, ge=16, description="Most tokens in one reply; empty takes the model family's."
     )
     request_timeout_seconds: float = Field(
-        600, gt=0, description="How long one reply may take, in seconds."
+        600, gt=0, le=A_WEEK, description="How long one reply may take, in seconds."
     )
 
     # A run and its limits
     max_steps: int = Field(8, ge=1, le=100, description="Most steps in one run.")
     run_timeout_seconds: float = Field(
-        1800, gt=0, description="How long a whole run may take, in seconds."
+        1800, gt=0, le=A_WEEK, description="How long a whole run may take, in seconds."
     )
     step_timeout_seconds: float = Field(
-        60, gt=0, description="How long the code of one step may run, in seconds."
+        60, gt=0, le=A_WEEK, description="How long the code of one step may run, in seconds."
     )
     sandbox_memory_mb: int = Field(
         4096, ge=1024, description="Memory of the process that runs the agent's code, in MB."
@@ -97,7 +107,11 @@ class Settings(BaseSettings):
     )
 
     # The app
-    host: str = Field("127.0.0.1", description="Address the app listens on; loopback by default.")
+    host: str = Field(
+        "127.0.0.1",
+        min_length=1,
+        description="Address the app listens on; loopback by default.",
+    )
     port: int = Field(7860, ge=0, le=65535, description="Port of the app; 0 takes a free one.")
     max_upload_mb: int = Field(100, ge=1, description="Largest file a visitor may attach, in MB.")
     max_visitors: int = Field(
@@ -123,8 +137,11 @@ class Settings(BaseSettings):
     @field_validator("endpoint_url", "searxng_url")
     @classmethod
     def _http_address(cls, value: str) -> str:
-        if value and not value.startswith(("http://", "https://")):
-            raise ValueError("must start with http:// or https://")
+        if value:
+            parts = urlsplit(value)
+            if parts.scheme not in ("http", "https") or not parts.hostname:
+                raise ValueError("must be an address that starts with http:// or https://")
+            _ = parts.port  # reading it raises ValueError for a port that can't be
         return value.rstrip("/")
 
     @field_validator("temperature", "top_p", "max_tokens", "notes_dir", mode="before")
@@ -135,7 +152,10 @@ class Settings(BaseSettings):
     @field_validator("data_dir", "notes_dir")
     @classmethod
     def _from_project(cls, value: Path | None) -> Path | None:
-        return None if value is None else (ROOT / value.expanduser()).resolve()
+        try:
+            return None if value is None else (ROOT / value.expanduser()).resolve()
+        except RuntimeError as error:  # ~ of an unknown user, a loop of links
+            raise ValueError(str(error)) from None
 
     @model_validator(mode="after")
     def _belong_together(self) -> "Settings":
@@ -184,12 +204,38 @@ def load_settings(folder: Path = ROOT, **given: Any) -> Settings:
         )
 
     try:
+        _refuse_broken_lines(folder / ".env")
         loaded = _Here(**values)
     except ValidationError as error:
         raise SettingsError(_in_words(error), fix=_FIX) from None
     except (ValueError, OSError) as error:  # tomllib and unreadable files
         raise SettingsError(f"The settings files can't be read: {error}", fix=_FIX) from None
     return Settings.model_construct(**dict(loaded))
+
+
+def add_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a typer command that takes `**given` an option per setting: `--max-steps` and so on.
+
+    What is given stays text until `load_settings(**given)` checks it. Keys have no option:
+    everyone on a machine can read the command lines of its processes.
+    """
+    import typer
+
+    own = [p for p in inspect.signature(command).parameters.values() if p.kind != p.VAR_KEYWORD]
+    options = [
+        inspect.Parameter(
+            name,
+            inspect.Parameter.KEYWORD_ONLY,
+            default=None,
+            annotation=Annotated[
+                str | None, typer.Option(help=info.description, rich_help_panel="Settings")
+            ],
+        )
+        for name, info in Settings.model_fields.items()
+        if info.annotation is not SecretStr
+    ]
+    command.__signature__ = inspect.Signature([*own, *options])  # type: ignore[attr-defined]
+    return command
 
 
 _FIX = (
@@ -204,6 +250,21 @@ def _refuse_unknown_environment() -> None:
     for name in os.environ:
         if name.upper().startswith(PREFIX) and name.upper() not in known:
             raise SettingsError(f"Unknown setting {name}.{_near(name.upper(), known)}", fix=_FIX)
+
+
+def _refuse_broken_lines(env_file: Path) -> None:
+    """pydantic-settings passes over lines that it can't read; a typo must not be silent."""
+    if not env_file.is_file():
+        return
+    with env_file.open(encoding="utf-8") as file:
+        for entry in parse_stream(file):
+            if entry.error or (entry.key and entry.value is None):
+                # Without the line's text: it may hold a key.
+                number = entry.original.line
+                raise SettingsError(
+                    f"Line {number} of {env_file.name} can't be read; a line is NAME=value.",
+                    fix=_FIX,
+                )
 
 
 def _near(name: str, known: set[str]) -> str:

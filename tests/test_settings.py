@@ -3,9 +3,11 @@
 from pathlib import Path
 
 import pytest
+import typer
+from typer.testing import CliRunner
 
 from errors import SettingsError
-from settings import ROOT, Settings, env_example, load_settings
+from settings import ROOT, Settings, add_options, env_example, load_settings
 
 
 @pytest.fixture(autouse=True)
@@ -39,6 +41,13 @@ def test_order_of_sources(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
         ({"max_steps": 0}, ["max_steps"]),
         ({"temprature": 0.5}, ["temprature", "temperature"]),
         ({"search_backend": "searxng"}, ["searxng_url"]),
+        ({"host": ""}, ["host"]),
+        ({"endpoint_url": "http://"}, ["endpoint_url", "http://"]),
+        ({"endpoint_url": "http://[::1"}, ["endpoint_url"]),
+        ({"endpoint_url": "http://localhost:99999"}, ["endpoint_url", "0-65535"]),
+        ({"data_dir": "~nobody-of-this-name/x"}, ["data_dir", "home directory"]),
+        ({"run_timeout_seconds": "inf"}, ["run_timeout_seconds", "finite"]),
+        ({"step_timeout_seconds": 1e9}, ["step_timeout_seconds", "604800"]),
     ],
 )
 def test_impossible_values_name_the_field(
@@ -80,6 +89,30 @@ def test_broken_files_are_one_clear_error(tmp_path: Path, name: str, content: by
     with pytest.raises(SettingsError) as caught:
         load_settings(tmp_path)
     assert "Traceback" not in str(caught.value)
+
+
+@pytest.mark.parametrize("line", ["HEARTH_PORT 7001", "HEARTH_PORT", 'HEARTH_PORT="7001', "= 1"])
+def test_a_line_that_can_not_be_read_is_never_passed_over(tmp_path: Path, line: str) -> None:
+    (tmp_path / ".env").write_text(f"# mine\nHEARTH_MODEL=tiny\n{line}\n")
+    with pytest.raises(SettingsError, match=r"Line 3 of \.env") as caught:
+        load_settings(tmp_path)
+    assert "7001" not in str(caught.value), "a line may hold a key"
+
+
+def test_every_setting_but_a_key_is_an_option(tmp_path: Path) -> None:
+    seen: list[Settings] = []
+
+    def command(task: str = "", **given: str | None) -> None:
+        seen.append(load_settings(tmp_path, **given))
+
+    app = typer.Typer()
+    app.command()(add_options(command))
+    arguments = ["--max-steps", "3", "--data-dir", str(tmp_path), "--temperature", "0.5"]
+    assert CliRunner().invoke(app, arguments, catch_exceptions=False).exit_code == 0
+    assert (seen[0].max_steps, seen[0].data_dir, seen[0].temperature) == (3, tmp_path, 0.5)
+    shown = CliRunner().invoke(app, ["--help"], env={"COLUMNS": "200"}).output
+    missing = {n for n in Settings.model_fields if f"--{n.replace('_', '-')}" not in shown}
+    assert missing == {"endpoint_key"}
 
 
 def test_a_key_is_never_shown(tmp_path: Path) -> None:
