@@ -191,4 +191,4 @@ class ReasoningCodeAgent(CodeAgent):
 
     def _handle_max_steps_reached(self, task: str) -> Any:
         """No further request: the session words what is known from the steps there are."""
-        return None
+        return ""  # text, or smolagents imports torch to look at it

@@ -5,7 +5,7 @@ events, so a closed page or a lost connection ends nothing. The session keeps no
 state: `Session(..., history=events)` goes on where those events stopped.
 """
 
-import shutil
+import math
 import threading
 import time
 import uuid
@@ -22,6 +22,7 @@ from smolagents.memory import MemoryStep, TaskStep
 from smolagents.monitoring import Timing
 
 from agent import context
+from agent.attachments import attach
 from agent.code_agent import ReasoningCodeAgent
 from agent.events import (
     Event,
@@ -87,12 +88,16 @@ class Session:
         name: str = "",
     ) -> None:
         self.name = name or uuid.uuid4().hex[:12]
-        self.workspace = workspace
+        self.workspace = workspace = workspace.absolute()
         self.limits = limits
         self._model, self._executor, self._family = model, executor, family
         self._store = store
         self._events: list[Event] = list(history)
+        # Guards the events, the two flags and the raising of `_cancel`. Its lock is reentrant, so
+        # a signal's handler may cancel whatever the main thread is doing.
         self._changed = threading.Condition()
+        self._running = False
+        self._closed = False
         self._cancel = threading.Event()
         self._out_of_time = False
         self._worker: threading.Thread | None = None
@@ -124,8 +129,8 @@ class Session:
 
     @property
     def running(self) -> bool:
-        """Whether a run goes on at present."""
-        return self._worker is not None and self._worker.is_alive()
+        """Whether a run goes on at present; no longer once its `RunFinished` can be seen."""
+        return self._running
 
     def run(self, task: str, files: Sequence[Path] = ()) -> Iterator[Event]:
         """Start a run and yield its events until `RunFinished`. Leaving early ends nothing."""
@@ -137,60 +142,81 @@ class Session:
         `files` are copied into the workspace. Raises InputError for an empty task, an
         unreadable file, or while another run goes on.
         """
-        task = task.strip()
+        # Half a character, from a broken name or argument, can be neither kept nor sent.
+        task = task.encode("utf-8", "replace").decode().strip()
         if not task:
             raise InputError("There is no task.", fix="Say what the agent is to do.")
-        if self.running:
+        with self._changed:
+            self._claim()
+            first = len(self._events)
+        try:
+            names = attach(files, self.workspace)
+            self._files += [name for name in names if name not in self._files]
+            started = RunStarted(
+                uuid.uuid4().hex[:12],
+                task,
+                list(self._files),
+                str(self._model.model_id or ""),
+                self._family,
+                self.limits.max_steps,
+                datetime.now(UTC).isoformat(timespec="seconds"),
+            )
+            self._worker = threading.Thread(target=self._work, args=(started,), daemon=True)
+            self._emit(started)
+            self._worker.start()
+        except BaseException:
+            with self._changed:
+                self._running = False
+                self._changed.notify_all()
+            raise
+        return first
+
+    def _claim(self) -> None:
+        """Take the session for a run. Raises InputError where that can't be."""
+        if self._closed:
+            raise InputError("This session was closed.", fix="Start a new one.")
+        if self._running:
             raise InputError(
                 "This session is still at work on the task before.",
                 fix="Wait for it, or stop it first.",
             )
-        names: list[str] = []
-        for file in files:
-            names.append(self._attach(file, names))
-        self._files += [name for name in names if name not in self._files]
+        self._running = True
         self._cancel.clear()
         self._out_of_time = False
-        first = len(self._events)
-        started = RunStarted(
-            uuid.uuid4().hex[:12],
-            task,
-            list(self._files),
-            str(self._model.model_id or ""),
-            self._family,
-            self.limits.max_steps,
-            datetime.now(UTC).isoformat(timespec="seconds"),
-        )
-        self._emit(started)
-        self._worker = threading.Thread(target=self._work, args=(started,), daemon=True)
-        self._worker.start()
-        return first
 
     def follow(self, first: int = 0) -> Iterator[Event]:
         """Yield the events from index `first`, waiting for new ones, to the run's end."""
-        while True:
-            for event in self.wait(first):
+        while fresh := self.wait(first):
+            for event in fresh:
                 first += 1
                 yield event
                 if isinstance(event, RunFinished):
                     return
 
     def wait(self, first: int, timeout_seconds: float | None = None) -> list[Event]:
-        """The events from index `first` on; waits for one, at most `timeout_seconds`."""
+        """The events from index `first` on; waits for one, at most `timeout_seconds`.
+
+        An empty list means that the time is over, or that nothing runs from which one could come.
+        """
         with self._changed:
-            self._changed.wait_for(lambda: first < len(self._events), timeout_seconds)
+            self._changed.wait_for(
+                lambda: first < len(self._events) or not self._running, timeout_seconds
+            )
             return self._events[first:]
 
     def cancel(self) -> None:
         """Stop the run, in the middle of a reply or of running code; harmless when idle."""
-        if self.running:
-            self._cancel.set()
-            self._executor.interrupt()
+        with self._changed:
+            if self._running:
+                self._cancel.set()
+                self._executor.interrupt()
 
     def close(self) -> None:
         """Stop what runs and let go of the sandbox. The workspace stays."""
-        self.cancel()
-        if self._worker is not None:
+        with self._changed:
+            self._closed = True
+            self.cancel()
+        if self._worker is not None and self._worker.ident is not None:
             self._worker.join(timeout=5)
         self._executor.cleanup()
         close_model = getattr(self._model, "close", None)
@@ -201,11 +227,11 @@ class Session:
 
     def _work(self, started: RunStarted) -> None:
         clock = time.monotonic()
-        timer = threading.Timer(self.limits.run_timeout_seconds, self._time_is_up)
+        timer = threading.Timer(self.limits.run_timeout_seconds, self._time_is_up, [self._worker])
         timer.daemon = True
-        timer.start()
         outcome: dict[str, Any]
         try:
+            timer.start()
             outcome = self._run_agent(started)
         except Cancelled:
             outcome = self._stopped()
@@ -273,28 +299,11 @@ class Session:
 
     # -- helpers ------------------------------------------------------------------------
 
-    def _time_is_up(self) -> None:
-        self._out_of_time = True
-        self.cancel()
-
-    def _attach(self, file: Path, taken: Sequence[str]) -> str:
-        """Copy a file into the workspace; returns its name there, which none of `taken` has."""
-        name, number = file.name, 1
-        while name in taken:
-            number += 1
-            name = f"{file.stem}-{number}{file.suffix}"
-        target = self.workspace / name
-        try:
-            if file.resolve() != target.resolve():
-                shutil.copyfile(file, target)
-            else:
-                file.open("rb").close()
-        except OSError as error:
-            raise InputError(
-                f"The file {file} can't be read: {error.strerror or error}.",
-                fix="Check the path and that you may read it.",
-            ) from None
-        return name
+    def _time_is_up(self, worker: threading.Thread) -> None:
+        with self._changed:
+            if self._worker is worker:  # and not the worker of a later run
+                self._out_of_time = True
+                self.cancel()
 
     def _emit(self, event: Event) -> None:
         """Keep an event, then show it. A store that fails is said once and then left alone."""
@@ -302,14 +311,17 @@ class Session:
         if self._store is not None:
             try:
                 self._store(event)
-            except OSError as error:
+            except Exception as error:  # noqa: BLE001 - whatever it is, the run must reach its end
                 self._store = None
+                why = getattr(error, "strerror", None) or error
                 fault = Notice(
-                    f"This conversation can't be kept from here on: {error.strerror or error}. "
+                    f"This conversation can't be kept from here on: {why}. "
                     "Free some space, or set HEARTH_DATA_DIR to another disk."
                 )
         with self._changed:
             self._events += [fault, event] if fault else [event]
+            if isinstance(event, RunFinished):
+                self._running = False
             self._changed.notify_all()
 
     def _on_output(self, text: str) -> None:
@@ -332,7 +344,9 @@ class Session:
 
 def _shown(value: Any) -> Any:
     """An argument of a tool as an event may hold it: JSON, and not the whole of a long text."""
-    if value is None or isinstance(value, bool | int | float):
+    if value is None or isinstance(value, bool | int):
+        return value
+    if isinstance(value, float) and math.isfinite(value):  # JSON knows no other numbers
         return value
     text = value if isinstance(value, str) else repr(value)
     return text if len(text) <= MAX_SHOWN_CHARS else text[:MAX_SHOWN_CHARS] + "…"

@@ -167,6 +167,36 @@ def test_cancel_within_a_second(make: Make, reply: str, delay: float, when: type
     assert last(list(session.run("again"))).answer == "after", "the session goes on"
 
 
+def test_a_stop_between_reply_and_code_is_in_time(make: Make, tmp_path: Path) -> None:
+    """The store is told of an event in the worker, before anything else happens there."""
+    session = make(
+        code("open('ran', 'w').close()\nwhile True: pass"),
+        code("final_answer('after')"),
+        store=lambda event: session.cancel() if isinstance(event, ModelReplied) else None,
+    )
+    assert last(list(session.run("go"))).status == "stopped"
+    assert not (session.workspace / "ran").exists()
+
+
+@pytest.mark.parametrize("when", [RunStarted, RunFinished])
+def test_a_stop_at_either_end_of_a_run(make: Make, when: type) -> None:
+    session = make(
+        code("final_answer(1)"),
+        code("final_answer(2)"),
+        store=lambda event: session.cancel() if isinstance(event, when) else None,
+    )
+    wanted = "stopped" if when is RunStarted else "answered"
+    assert last(list(session.run("go"))).status == wanted
+    session._store = None
+    assert last(list(session.run("again"))).status == "answered", "the stop was for the first run"
+
+
+def test_a_run_is_over_when_its_last_event_is_seen(make: Make) -> None:
+    session = make(*[code("final_answer(1)")] * 10)
+    for _ in range(10):
+        assert last(list(session.run("go"))).answer == "1", "the next may start at once"
+
+
 def test_a_fault_of_the_model_server_ends_the_run_with_a_fix(make: Make) -> None:
     session = make(code("x = 5\nprint(x)"))
     finished = last(list(session.run("go")))
@@ -208,7 +238,18 @@ def test_an_unreadable_file_is_one_clear_error(make: Make, tmp_path: Path, name:
         session.start("read it", [tmp_path / name])
     with pytest.raises(InputError, match="no task"):
         session.start("  \n ")
-    assert session.events == []
+    assert session.events == [] and not session.running
+
+
+def test_the_workspace_may_be_named_from_here(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("mine").mkdir()
+    model = ScriptedModel([code("open('x.txt', 'w').close()\nfinal_answer(1)")], FAMILIES["tiny"])
+    session = Session(model, SandboxExecutor(Path("mine")), [], Path("mine"))
+    assert last(list(session.run("go"))).artefacts == ["x.txt"]
+    session.close()
 
 
 def test_two_runs_at_once_are_refused_and_leaving_ends_nothing(make: Make) -> None:
@@ -219,6 +260,28 @@ def test_two_runs_at_once_are_refused_and_leaving_ends_nothing(make: Make) -> No
     with pytest.raises(InputError, match="still at work"):
         session.start("another")
     assert last(list(session.follow())).answer == "7"
+
+
+def test_a_second_start_is_refused_while_the_first_copies_files(make: Make) -> None:
+    class Files(list[Path]):
+        def __iter__(self) -> Iterator[Path]:
+            with pytest.raises(InputError, match="still at work"):
+                session.start("second")
+            return super().__iter__()
+
+    session = make(code("final_answer(1)"))
+    assert last(list(session.run("first", Files()))).answer == "1"
+    assert len([e for e in session.events if isinstance(e, RunStarted)]) == 1
+
+
+def test_following_what_never_ended_or_never_began_ends(make: Make) -> None:
+    cut_off = [RunStarted("r", "go", [], "m", "tiny", 8, "2026-01-01T00:00:00+00:00")]
+    assert list(make(history=cut_off).follow()) == cut_off
+    session = make()
+    assert list(session.follow()) == []
+    session.close()
+    with pytest.raises(InputError, match="closed"):
+        session.start("go")
 
 
 def test_a_session_is_rebuilt_from_its_events(make: Make) -> None:
@@ -275,28 +338,32 @@ def test_a_whole_run_never_imports_torch(tmp_path: Path) -> None:
     script = f"""
 import sys
 from pathlib import Path
-from agent.session import Session
+from agent.session import Limits, Session
 from sandbox.executor import SandboxExecutor
 from serving.scripted import ScriptedModel
-reply = "```python\\nfinal_answer([1, 2.5])\\n```"
+replies = ["```python\\nfinal_answer([1, 2.5])\\n```", "```python\\nprint(3)\\n```"]
 folder = Path({str(tmp_path)!r})
-session = Session(ScriptedModel([reply]), SandboxExecutor(folder), [], folder)
-print(list(session.run("go"))[-1].answer)
+limits = Limits(max_steps=1)
+session = Session(ScriptedModel(replies), SandboxExecutor(folder), [], folder, limits=limits)
+print(list(session.run("go"))[-1].answer, list(session.run("go on"))[-1].status)
 session.close()
 print([m for m in ("torch", "transformers") if m in sys.modules])
 """
     done = subprocess.run(
         [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, timeout=60
     )
-    assert done.stdout.splitlines() == ["[1, 2.5]", "[]"], done.stderr
+    assert done.stdout.splitlines() == ["[1, 2.5] limit", "[]"], done.stderr
 
 
-def test_a_full_disk_is_said_and_the_run_goes_on(make: Make) -> None:
+@pytest.mark.parametrize(
+    "fault", [OSError(28, "No space left on device"), ValueError("No space left either")]
+)
+def test_a_full_disk_is_said_and_the_run_goes_on(make: Make, fault: Exception) -> None:
     kept: list[Event] = []
 
     def store(event: Event) -> None:
         if len(kept) >= 3:
-            raise OSError(28, "No space left on device")
+            raise fault
         kept.append(event)
 
     session = make(code("print(1)"), code("final_answer(7)"), store=store)
