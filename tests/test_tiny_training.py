@@ -338,6 +338,21 @@ def test_a_signal_saves_and_stops(
     assert Run(plan, data, "other data", tmp_path).position == 0
 
 
+def test_a_changed_recipe_is_told(
+    plan: Plan, data: Sequences, tokenizer: Tokenizer, tokenizer_folder: Path, tmp_path: Path
+) -> None:
+    train(Run(plan, data, "data", tmp_path / "run"), tokenizer, {}, steps=1, threads=1)
+    slower = dataclasses.replace(plan, rate=plan.rate / 2)
+    for fingerprint in ("data", "other data", "other data"):
+        run = Run(slower, data, fingerprint, tmp_path / "run")
+        train(run, tokenizer, {}, steps=1, threads=1)
+    assert len(run.history) == 3
+    export(tmp_path / "run" / "checkpoint.pt", tokenizer_folder, slower, tmp_path / "model")
+    card = (tmp_path / "model" / "README.md").read_text()
+    assert "after 0.0 million tokens: learning rate 0.002 → 0.001\n" in card
+    assert "after 0.0 million tokens: the families' code was revised\n" in card
+
+
 def test_a_plan_of_few_tokens_comes_to_its_end(
     plan: Plan, data: Sequences, tokenizer: Tokenizer, tmp_path: Path
 ) -> None:
@@ -369,7 +384,7 @@ def test_an_exported_folder_loads_and_generates(exported: Path) -> None:
     assert model.get_input_embeddings().weight is model.get_output_embeddings().weight
     tokenizer = AutoTokenizer.from_pretrained(exported)
     message = first_message(next(stream.examples("x", families=FAMILIES)))
-    ids = tokenizer.apply_chat_template(
+    ids: Any = tokenizer.apply_chat_template(
         [message], add_generation_prompt=True, return_tensors="pt", return_dict=True
     )
     out = model.generate(**ids, max_new_tokens=5)

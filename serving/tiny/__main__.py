@@ -46,7 +46,8 @@ def _start(work: Path) -> None:
     # Waiting threads sleep: where other programs share the cores, spinning ones cost two thirds
     # of the speed. Read when torch is first imported.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    handlers = [logging.StreamHandler(sys.stdout), logging.FileHandler(work / "train.log")]
+    handlers: list[logging.Handler] = [logging.StreamHandler(sys.stdout)]
+    handlers.append(logging.FileHandler(work / "train.log"))
     form = "%(asctime)s %(message)s"
     logging.basicConfig(level=logging.INFO, format=form, datefmt="%H:%M:%S", handlers=handlers)
     logging.getLogger("transformers").setLevel(logging.ERROR)

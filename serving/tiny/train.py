@@ -1,7 +1,7 @@
 """Training: a plain loop that can stop at any step and go on exactly there.
 
-The learning rate warms up, stays, and falls linearly over the last third (so that a run can be
-extended or its data changed until the fall begins). The schedule follows tokens, not time.
+The learning rate warms up, stays, and falls linearly from the end of the first third on. The
+schedule follows tokens, not time.
 """
 
 import contextlib
@@ -33,16 +33,16 @@ class Plan:
 
     tokens: int
     batch_tokens: int = 6144
-    rate: float = 3e-3
+    rate: float = 2e-3
     weight_decay: float = 0.05
     muon: bool = True
     warm_up: float = 0.01
-    fall: float = 0.35
+    fall: float = 0.65
     drilled: float = 0.25
     seed: int = 0
     clip: float = 1.0
     save_minutes: float = 3.0
-    test_minutes: float = 10.0
+    test_minutes: float = 14.0
     shape: Shape = field(default_factory=Shape)
 
     def share(self, tokens: int) -> float:
@@ -63,10 +63,17 @@ class Run:
         self.optimiser = Optimiser(self.model, plan.rate, plan.weight_decay, plan.muon)
         self.step = self.tokens = self.epoch = self.position = 0
         self.loss = self.seconds = 0.0
-        self.history = [{"tokens": 0, "data": fingerprint}]
+        self.history = [self._recipe]
         folder.mkdir(parents=True, exist_ok=True)
         if self._file.exists():
             self._load()
+
+    @property
+    def _recipe(self) -> dict[str, Any]:
+        """What the run does from here on; kept with the weights and told in the model card."""
+        plan = self.plan
+        rates = {"rate": plan.rate, "fall": plan.fall, "drilled": plan.drilled}
+        return {"tokens": self.tokens, "data": self.fingerprint, "length": plan.tokens, **rates}
 
     @property
     def _file(self) -> Path:
@@ -101,8 +108,9 @@ class Run:
         torch.set_rng_state(state["random"].cpu())
         if self.history[-1]["data"] != self.fingerprint:
             log.info("the data has changed: going on with the new data from its start")
-            self.history.append({"tokens": self.tokens, "data": self.fingerprint})
             self.epoch, self.position = 0, 0
+        if self.history[-1] | {"tokens": self.tokens} != self._recipe:
+            self.history.append(self._recipe)
         log.info("going on at step %d, %d tokens", self.step, self.tokens)
 
     def batches(self) -> Iterator[tuple[int, int, Batch]]:
