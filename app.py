@@ -1,46 +1,44 @@
 """Hearth's web app: starts the engine, serves the page, prints the address.
 
-`make run`, or `python app.py [--port N] [--model ID] …`: every setting has an option.
+`make run`, or `python app.py [--port N] [--model ID] …`: every setting but a key has an option.
 """
 
+import ipaddress
 import logging
 import signal
 import socket
 import sys
 from contextlib import closing
 from types import FrameType
-from typing import Annotated
+from typing import TYPE_CHECKING, Any
 
 import typer
-from rich.console import Console
-from rich.text import Text
 
-from agent.build import Hearth
+from agent.console import tell, tell_fault
 from errors import HearthError, InputError
-from settings import Settings, load_settings
+from settings import BUNDLED_MODEL, Settings, add_options, load_settings
+
+if TYPE_CHECKING:
+    from agent.build import Hearth
 
 cli = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 
 @cli.command()
-def main(
-    model: Annotated[
-        str | None, typer.Option(help="tiny (bundled), a folder, or a Hugging Face model id.")
-    ] = None,
-    endpoint_url: Annotated[
-        str | None, typer.Option(help="An OpenAI-compatible server to use instead of a local one.")
-    ] = None,
-    host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
-    port: Annotated[int | None, typer.Option(help="Port to listen on; 0 takes a free one.")] = None,
-) -> None:
+@add_options
+def main(**given: Any) -> None:
     """Start Hearth's web app."""
     try:
-        settings = load_settings(model=model, endpoint_url=endpoint_url, host=host, port=port)
+        settings = load_settings(**given)
         # The port first: whoever finds it taken should not wait for an engine to learn so.
-        with closing(listen(settings)) as sock, Hearth(settings, on_progress=tell) as hearth:
-            serve(hearth, sock)
+        with closing(listen(settings)) as sock:
+            # Not at the top: these imports take a while, in which Ctrl-C should end as tidily.
+            from agent.build import Hearth
+
+            with Hearth(settings, on_progress=tell) as hearth:
+                serve(hearth, sock)
     except HearthError as error:
-        tell(str(error), "red")
+        tell_fault(error)
         raise typer.Exit(2) from None
     except KeyboardInterrupt:
         tell("Stopped.")
@@ -56,32 +54,40 @@ def listen(settings: Settings) -> socket.socket:
         sock.bind((settings.host, settings.port))
         # Listening already now keeps a second app from binding the same port meanwhile.
         sock.listen(128)
-    except OSError as error:
+    except (OSError, UnicodeError) as error:  # UnicodeError: a host that can be no name
         sock.close()
-        if is_hearth(settings.host, settings.port):
+        url = address(settings.host, settings.port)
+        if is_hearth(url):
             raise InputError(
-                f"Hearth already runs at http://{settings.host}:{settings.port}.",
+                f"Hearth already runs at {url}.",
                 fix="Open that page, or choose another port: HEARTH_PORT=7861 make run",
             ) from None
+        why = getattr(error, "strerror", None) or error
         raise InputError(
-            f"Can't listen on {settings.host}:{settings.port}: {error.strerror}.",
-            fix="Choose another port: HEARTH_PORT=7861 make run (0 takes a free one)",
+            f"Can't listen at {url}: {why}.",
+            fix="Choose another port: HEARTH_PORT=7861 make run (0 takes a free one); HEARTH_HOST "
+            "must be an address of this machine.",
         ) from None
     return sock
 
 
-def is_hearth(host: str, port: int) -> bool:
+def address(host: str, port: int) -> str:
+    """The URL of what listens there."""
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}"
+
+
+def is_hearth(url: str) -> bool:
     """Whether a Hearth answers there."""
     import httpx
 
     try:
-        reply = httpx.get(f"http://{host}:{port}/livez", timeout=2, trust_env=False)
+        reply = httpx.get(f"{url}/livez", timeout=2, trust_env=False)
         return reply.json().get("app") == "hearth"
-    except (httpx.HTTPError, ValueError, AttributeError):
+    except (httpx.HTTPError, httpx.InvalidURL, ValueError, AttributeError):
         return False
 
 
-def serve(hearth: Hearth, sock: socket.socket) -> None:
+def serve(hearth: "Hearth", sock: socket.socket) -> None:
     """Serve the page on `sock` until SIGINT or SIGTERM."""
     import uvicorn
 
@@ -94,17 +100,28 @@ def serve(hearth: Hearth, sock: socket.socket) -> None:
         uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=3, lifespan="on")
     )
     host, port = sock.getsockname()[:2]
-    tell(f"Hearth is at http://{f'[{host}]' if ':' in host else host}:{port}  (Ctrl-C stops it)")
+    tell(f"Hearth is at {address(host, port)}  (Ctrl-C stops it)")
+    if not is_loopback(host):
+        tell(
+            "Whoever can reach this address can run code here, with your rights and on your files. "
+            "Put a login before it, or leave HEARTH_HOST at 127.0.0.1.",
+            "yellow",
+        )
     try:
         server.run(sockets=[sock])
     finally:
         visitors.close()
 
 
-def about(hearth: Hearth) -> str:
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach the address."""
+    return ipaddress.ip_address(host.partition("%")[0]).is_loopback
+
+
+def about(hearth: "Hearth") -> str:
     """What the page says of the model and of the sandbox, in Markdown."""
     from sandbox.confine import LEVELS
-    from settings import BUNDLED_MODEL
+    from web.render import inline
 
     if hearth.settings.model == BUNDLED_MODEL and hearth.endpoint.engine == "transformers":
         model = (
@@ -114,15 +131,10 @@ def about(hearth: Hearth) -> str:
             "`HEARTH_MODEL=deepseek-ai/DeepSeek-R1-Distill-Qwen-7B make run`."
         )
     else:
-        model = f"**Model:** `{hearth.endpoint.model_id}` ({hearth.endpoint.engine})."
+        model = f"**Model:** {inline(hearth.endpoint.model_id)} ({hearth.endpoint.engine})."
     level = LEVELS["process"]
     open_ = "; ".join(level.leaves_open)
     return f"{model}  \n**Sandbox:** {level.covers[0]}. It leaves open: {open_}."
-
-
-def tell(text: str, style: str = "") -> None:
-    """A line to standard error."""
-    Console(stderr=True, highlight=False).print(Text(text, style=style), soft_wrap=True)
 
 
 def _terminate(*_: int | FrameType | None) -> None:

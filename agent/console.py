@@ -1,4 +1,7 @@
-"""A run on a terminal or in a notebook: the events, drawn with rich as they come."""
+"""A run on a terminal or in a notebook: the events, drawn with rich as they come.
+
+Everything that goes to a terminal goes through here, since here it is cleaned.
+"""
 
 import re
 from collections.abc import Iterable
@@ -21,6 +24,7 @@ from agent.events import (
     ToolCalled,
     ToolReturned,
 )
+from errors import HearthError
 
 # Everything that could steer a terminal: C0 and C1 controls but line ends and tabs, and the
 # marks that turn the direction of text. What models, pages and code print is data.
@@ -42,6 +46,19 @@ def show(events: Iterable[Event], console: Console) -> RunFinished:
         if isinstance(event, RunFinished):
             finished = event
     return finished
+
+
+def tell(text: str, style: str = "") -> None:
+    """Lines to standard error, so that standard output holds the run alone."""
+    Console(stderr=True, highlight=False).print(Text(clean(text), style=style), soft_wrap=True)
+
+
+def tell_fault(error: HearthError) -> None:
+    """What is wrong and what to do; before it the end of the engine's log, if there is one."""
+    log = getattr(error, "log", "")
+    if log:
+        tell(f"The end of the engine's log:\n{log}\n", "dim")
+    tell(str(error), "red")
 
 
 def _until_code(text: str) -> str:
