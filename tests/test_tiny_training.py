@@ -118,7 +118,7 @@ def test_the_template_gives_what_the_model_is_trained_on(tokenizer_folder: Path)
     messages += next_messages("x = 1\n", "Output:\n  indented\n")
     late = [*messages[:1], {"role": "assistant", "content": "old</think>\n\nsaid "}, *messages]
     system = [{"role": "system", "content": "Be brief.\n"}, *messages]
-    parts = [{**m, "content": [{"type": "text", "text": m["content"]}]} for m in system]
+    parts: list[Any] = [{**m, "content": [{"type": "text", "text": m["content"]}]} for m in system]
     for some in (messages, late, system, parts):
         text = loaded.apply_chat_template(some, tokenize=False, add_generation_prompt=True)
         plain = system if some is parts else some
@@ -154,7 +154,8 @@ def test_only_the_reply_carries_loss(tokenizer: Tokenizer, tmp_path: Path) -> No
     assert reply == turn.reply
     path = tmp_path / "one.npz"
     numbers = {"lengths": len(sequence.ids), "prompts": sequence.prompt_tokens, "families": 0}
-    np.savez(path, ids=sequence.ids, **{name: np.array([n]) for name, n in numbers.items()})
+    arrays: dict[str, Any] = {name: np.array([number]) for name, number in numbers.items()}
+    np.savez(path, ids=sequence.ids, **arrays)
     batch = Sequences([path]).batch(np.array([0]))
     learned = batch.targets[0][batch.targets[0] != -100].tolist()
     assert tokenizer.decode(learned, skip_special_tokens=False) == turn.reply
@@ -200,7 +201,7 @@ def test_the_world_shows_what_the_sandbox_shows(tmp_path: Path) -> None:
     workspace = tmp_path / "workspace"
     workspace.mkdir()
     (workspace / "t.csv").write_bytes(example.files["t.csv"])
-    tools = [
+    tools: list[Any] = [
         Calculate(),
         InspectTable(workspace),
         ReadFile(workspace),
@@ -379,7 +380,7 @@ def test_an_exported_folder_loads_and_generates(exported: Path) -> None:
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    model = AutoModelForCausalLM.from_pretrained(exported)
+    model: Any = AutoModelForCausalLM.from_pretrained(exported)
     assert model.config.model_type == "qwen2" and model.dtype == torch.bfloat16
     assert model.get_input_embeddings().weight is model.get_output_embeddings().weight
     tokenizer = AutoTokenizer.from_pretrained(exported)

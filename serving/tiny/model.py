@@ -27,17 +27,16 @@ class Shape:
         """The transformers configuration."""
         from transformers import Qwen2Config
 
-        return Qwen2Config(
-            **asdict(self),
-            head_dim=64,
-            max_position_embeddings=MAX_TOKENS,
-            tie_word_embeddings=True,
-            rope_theta=10_000.0,
-            bos_token_id=0,
-            eos_token_id=1,
-            pad_token_id=1,
-            use_cache=True,
-        )
+        values: dict[str, Any] = asdict(self) | {
+            "head_dim": 64,
+            "max_position_embeddings": MAX_TOKENS,
+            "tie_word_embeddings": True,
+            "rope_parameters": {"rope_type": "default", "rope_theta": 10_000.0},
+            "bos_token_id": 0,
+            "eos_token_id": 1,
+            "pad_token_id": 1,
+        }
+        return Qwen2Config(**values)
 
 
 def new_model(shape: Shape, seed: int) -> Any:
