@@ -94,7 +94,7 @@ def _train(work: Path, plan: Plan, workers: int) -> bool:
     run = Run(plan, Sequences(paths), fingerprint, work / "run")
     sides = {"seen": False, "heldout": True}
     tests = {
-        side: stream.evaluation_examples(held_out, TESTED_PER_FAMILY, seed=plan.seed + 1)
+        side: stream.evaluation_examples(held_out, TESTED_PER_FAMILY, seed=-1 - plan.seed)
         for side, held_out in sides.items()
     }
     return run_training(run, load_tokenizer(work / "tokenizer"), tests)

@@ -2,6 +2,7 @@
 
 import itertools
 import re
+import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -81,8 +82,7 @@ of every family and one instance in twenty were kept out of training and serve t
 | hardware | {hardware} |
 | last loss | {loss:.4f} |
 
-{history}
-## Licence
+{history}## Licence
 
 The same as the project's.
 """
@@ -94,6 +94,7 @@ def export(checkpoint: Path, tokenizer_folder: Path, plan: Any, folder: Path) ->
     ValueError when the weights would be larger than MAX_FILE_BYTES.
     """
     import torch
+    from transformers import GenerationConfig
 
     from serving.tiny.model import new_model
 
@@ -102,9 +103,13 @@ def export(checkpoint: Path, tokenizer_folder: Path, plan: Any, folder: Path) ->
     model.load_state_dict(state["model"])
     model = model.to(torch.bfloat16)
     folder.mkdir(parents=True, exist_ok=True)
-    model.generation_config.update(do_sample=False, bos_token_id=0, eos_token_id=1, pad_token_id=1)
+    model.generation_config = GenerationConfig(
+        do_sample=False, bos_token_id=0, eos_token_id=1, pad_token_id=1
+    )
     model.save_pretrained(folder, safe_serialization=True)
-    size = (folder / "model.safetensors").stat().st_size
+    weights = folder / "model.safetensors"
+    weights.chmod(0o644)
+    size = weights.stat().st_size
     if size > MAX_FILE_BYTES:
         raise ValueError(f"the weights have {size} bytes, more than {MAX_FILE_BYTES}")
     tokenizer = load_tokenizer(tokenizer_folder)
@@ -122,7 +127,8 @@ def model_card(state: dict[str, Any], plan: Any, parameters: int) -> str:
     from serving.tiny.generate import LONGEST
 
     config, families = plan.shape.config(), list(all_families())
-    lines = "\n".join(f"- {name.replace('_', ' ')}" for name in families)
+    names = ", ".join(name.replace("_", " ") for name in families)
+    lines = textwrap.fill(f"{names}.", 100)
     return CARD.format(
         millions=parameters / 1e6,
         family_count=len(families),
@@ -157,7 +163,7 @@ def _history(history: list[dict[str, Any]]) -> str:
     lines = []
     for before, now in itertools.pairwise(history):
         changes = [
-            f"{name} {before[key]:g} → {now[key]:g}"
+            f"{name} {before[key]:,} → {now[key]:,}"
             for key, name in _RECIPE.items()
             if before[key] != now[key]
         ]
