@@ -32,7 +32,6 @@ from tools.web_search import SearchFunction, WebSearch, search_backend
 from tools.wikipedia_search import WikipediaSearch
 
 MIN_FREE_BYTES = 50_000_000
-RESTART_SECONDS = 60.0
 
 
 class Hearth:
@@ -102,8 +101,10 @@ class Hearth:
             endpoint.api_key,
             model_family(s, endpoint),
             timeout_seconds=s.request_timeout_seconds,
-            # A local engine that died is started again, at the same address: wait for it.
-            patience_seconds=RESTART_SECONDS if endpoint.pid is not None else 3.0,
+            # A local engine that died is started again, at the same address: wait for it,
+            # unless it is gone for good.
+            patience_seconds=s.engine_start_timeout_seconds if endpoint.pid is not None else 3.0,
+            check=self._supervisor.check,
             temperature=s.temperature,
             top_p=s.top_p,
             max_tokens=s.max_tokens,

@@ -66,7 +66,9 @@ def status() -> None:
         endpoint = Endpoint(
             record.base_url, record.api_key, record.model_id, record.engine, record.process.pid
         )
-        if not record.process.alive:
+        if record.stopped:
+            state = "stopped"
+        elif not record.process.alive:
             state = "gone"
         else:
             state = "answers" if answers_health(endpoint) else "not ready"
@@ -81,8 +83,9 @@ def stop() -> None:
     """Stop every engine of this data folder, and keep its app from starting it again."""
     stopped = 0
     for path, record in all_records(load_settings().data_dir / "engines"):
-        if not record.process.alive:
-            path.unlink(missing_ok=True)
+        if not record.process.alive and (record.stopped or not record.owner.alive):
+            if not record.owner.alive:
+                path.unlink(missing_ok=True)
             continue
         write_record(path, dataclasses.replace(record, stopped=True))
         if not end(record):

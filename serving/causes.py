@@ -99,7 +99,7 @@ _TABLE: list[tuple[str, Cause]] = [
     ),
 ]
 
-_LOOK = "The end of its log says more."
+_LOOK = "Look at the end of its log."
 
 
 def explain(log: str, code: int | None = None) -> Cause:

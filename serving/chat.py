@@ -20,7 +20,7 @@ import weakref
 from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from contextlib import aclosing
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import urlsplit
 
 import httpx
 import stamina
@@ -41,6 +41,7 @@ from serving.model import (
     plain_messages,
     refuse_unused,
 )
+from serving.ports import LOOPBACK
 from serving.reply import Reply, ReplySplitter
 
 __all__ = ["ChatModel", "ReplyDelta"]
@@ -48,7 +49,6 @@ __all__ = ["ChatModel", "ReplyDelta"]
 CONNECT_SECONDS = 10.0
 _POLL_SECONDS = 0.1  # how often a waiting stream looks at `cancel`
 _USAGE_SECONDS = 1.0  # how long a finished reply's token count is waited for
-_LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 
 Put = Callable[[ReplyDelta | BaseException], None]
 
@@ -59,8 +59,10 @@ class ChatModel(StreamingModel):
     `base_url` ends where `/chat/completions` begins, usually with `/v1`. `api_key` may be empty; it
     appears in no message, repr or log. `timeout_seconds` bounds one reply, waiting included.
     `patience_seconds`: how long connections that fail are tried again, for an engine that
-    restarts. `temperature`, `top_p` and `max_tokens` replace the family's. Several threads may
-    stream at once. The first request starts a thread of the model's own; `close` ends it.
+    restarts; `check` is called each time, on the model's own thread, and raises a HearthError
+    when it is gone for good. `temperature`, `top_p` and `max_tokens` replace the family's.
+    Several threads may stream at once. The first request starts a thread of the model's own;
+    `close` ends it.
 
     The token usage is the server's where it sends one. A reply that ends with a code block is
     closed before that: then the deltas are counted as output tokens (servers send about one
@@ -76,6 +78,7 @@ class ChatModel(StreamingModel):
         *,
         timeout_seconds: float,
         patience_seconds: float = 3.0,
+        check: Callable[[], None] = lambda: None,
         temperature: float | None = None,
         top_p: float | None = None,
         max_tokens: int | None = None,
@@ -89,9 +92,10 @@ class ChatModel(StreamingModel):
         self.base_url = base_url.rstrip("/")
         self.timeout_seconds = timeout_seconds
         self.patience_seconds = patience_seconds
+        self._check = check
         self.max_tokens = max_tokens or family.max_tokens
         self._key = api_key
-        self._server = Server(_shown(self.base_url), model_id, bool(api_key))
+        self._server = Server(faults.shown_address(self.base_url), model_id, bool(api_key))
         chosen = {"temperature": temperature, "top_p": top_p}
         self._sampling: dict[str, float] = {
             name: value
@@ -171,7 +175,7 @@ class ChatModel(StreamingModel):
             attempt.end(messages)
         except TimeoutError:
             late = self._server.too_slow(self.timeout_seconds, attempt.partial())
-            why = again.last.error if again.last and not attempt.heard else late
+            why = again.last.error if again.last and not attempt.answered else late
             put(_without(self._key, why))
         except Fault as fault:
             put(_without(self._key, fault.error))
@@ -189,6 +193,7 @@ class ChatModel(StreamingModel):
                 if response.status_code != httpx.codes.OK:
                     text = faults.error_text((await response.aread()).decode("utf-8", "replace"))
                     raise await self._refusal(response, text, body)
+                attempt.answered = True
                 await self._read(response, attempt)
         except httpx.TransportError as error:
             raise self._broken(error, attempt) from None
@@ -196,6 +201,7 @@ class ChatModel(StreamingModel):
     def _broken(self, error: httpx.TransportError, attempt: "_Attempt") -> Fault:
         if attempt.heard:
             return self._server.broken_off(str(error) or type(error).__name__, attempt.partial())
+        self._check()
         return self._server.unreachable(error)
 
     async def _read(self, response: httpx.Response, attempt: "_Attempt") -> None:
@@ -284,8 +290,7 @@ class ChatModel(StreamingModel):
             self._client = httpx.AsyncClient(
                 timeout=httpx.Timeout(None, connect=min(CONNECT_SECONDS, self.timeout_seconds)),
                 verify=parts.scheme == "https",
-                # A proxy from the environment never stands before a server on this machine.
-                trust_env=parts.hostname not in _LOOPBACK,
+                trust_env=parts.hostname not in LOOPBACK,
             )
             self._loop.on_close(self._client.aclose)
         return self._client
@@ -296,8 +301,9 @@ class _Again:
 
     def __init__(self, timeout_seconds: float, patience_seconds: float) -> None:
         self.last: Fault | None = None
-        now = time.monotonic()
-        self._deadline, self._patience = now + timeout_seconds, now + patience_seconds
+        self._deadline = time.monotonic() + timeout_seconds
+        self._patience_seconds = patience_seconds
+        self._first_break: float | None = None
 
     def __call__(self, error: Exception) -> bool | float:
         if not isinstance(error, Fault) or error.error.partial is not None:
@@ -307,10 +313,12 @@ class _Again:
         if error.again == "adapted":
             return 0.0
         if error.again == "connection":
-            return now < self._patience
+            # From the first break: the request may have waited for its turn for long before it.
+            self._first_break = self._first_break or now
+            return now - self._first_break < self._patience_seconds
         if error.again != "busy" or now + (error.wait or 0) >= self._deadline:
             return False
-        return True if error.wait is None else error.wait
+        return error.wait or True  # a wait of 0 would ask without end and without pause
 
 
 class _Attempt:
@@ -319,6 +327,7 @@ class _Attempt:
     def __init__(self, family: Family, put: Put) -> None:
         self.splitter = ReplySplitter(family.opens_thinking)
         self.finish_reason: str | None = None
+        self.answered = False  # with the status 200
         self.heard = 0  # deltas with text
         self._usage: TokenUsage | None = None
         self._put = put
@@ -370,12 +379,6 @@ async def _payloads(response: httpx.Response) -> AsyncGenerator[str, None]:
         data.append(pending[5:].strip())
     if data:
         yield b"\n".join(data).decode("utf-8", "replace")
-
-
-def _shown(url: str) -> str:
-    """The address without a user name and password in it."""
-    parts = urlsplit(url)
-    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
 
 
 def _without(key: str, error: ModelError) -> ModelError:

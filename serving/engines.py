@@ -16,8 +16,10 @@ from pathlib import Path
 import httpx
 
 from errors import EngineError, SettingsError
+from serving.faults import shown_address
 from serving.hardware import Accelerator, cpu_cores, find_accelerator
 from serving.model_source import ModelSource, resolve_model
+from serving.ports import HOST, LOOPBACK
 from settings import BUNDLED_MODEL, Settings
 
 Say = Callable[[str], None]
@@ -34,7 +36,7 @@ class Endpoint:
     """
 
     base_url: str
-    api_key: str
+    api_key: str = field(repr=False)
     model_id: str
     engine: str
     pid: int | None
@@ -166,7 +168,7 @@ def transformers_command(plan: Plan, port: int, key: str) -> Command:
         sys.executable,
         "-P",  # the working folder must not shadow a package
         str(Path(__file__).with_name("transformers_server.py")),
-        *("--host", "127.0.0.1", "--port", str(port)),
+        *("--host", HOST, "--port", str(port)),
         *("--device", "auto" if plan.options["device"] != "cpu" else "cpu"),
         *("--dtype", plan.options["dtype"]),
         *("--model-timeout", "-1"),
@@ -238,9 +240,10 @@ def connect_endpoint(settings: Settings, say: Say) -> Endpoint:
     """
     key = settings.endpoint_key.get_secret_value()
     base, ids = _list_models(settings.endpoint_url, key)
+    shown = shown_address(base)
     if not ids:
         raise EngineError(
-            f"The server at {base} lists no models.", fix="Load a model there, then try again."
+            f"The server at {shown} lists no models.", fix="Load a model there, then try again."
         )
     notice = ""
     if settings.model == BUNDLED_MODEL and BUNDLED_MODEL not in ids:
@@ -255,10 +258,10 @@ def connect_endpoint(settings: Settings, say: Say) -> Endpoint:
         hint = f"Did you mean {close[0]}? " if close else ""
         more = f" and {len(ids) - 8} more" if len(ids) > 8 else ""
         raise EngineError(
-            f"The server at {base} has no model {settings.model}.",
+            f"The server at {shown} has no model {settings.model}.",
             fix=f"{hint}Set model to one of: {', '.join(ids[:8])}{more}.",
         )
-    say(f"{model} answers at {base}")
+    say(f"{model} answers at {shown}")
     return Endpoint(base, key, model, "endpoint", None, notice)
 
 
@@ -266,34 +269,40 @@ def _list_models(url: str, key: str) -> tuple[str, list[str]]:
     """The address that works (the user may have left out /v1) and its models."""
     bases = [url] if url.endswith("/v1") else [url, f"{url}/v1"]
     headers = {"authorization": f"Bearer {key}"} if key else {}
-    host = httpx.URL(url).host
-    outside = host not in ("127.0.0.1", "localhost", "::1")
+    outside = httpx.URL(url).host not in LOOPBACK
     seen = ""
     with httpx.Client(trust_env=outside, timeout=15, headers=headers) as client:
         for base in bases:
             try:
-                reply = client.get(f"{base}/models", follow_redirects=True)
+                reply = client.get(f"{base}/models")
             except (httpx.HTTPError, httpx.InvalidURL) as error:
                 raise EngineError(
-                    f"Nothing answers at {url} ({_reason(error)}).",
+                    f"Nothing answers at {shown_address(url)} ({_reason(error)}).",
                     fix="Check endpoint_url, and that the server runs and can be reached.",
                 ) from None
             if reply.status_code in (401, 403):
                 problem = "refuses the key" if key else "asks for a key"
                 raise EngineError(
-                    f"The server at {url} {problem} ({reply.status_code}).",
+                    f"The server at {shown_address(url)} {problem} ({reply.status_code}).",
                     fix="Set endpoint_key to a key that it accepts.",
                 )
-            seen = f"{base}/models gave {reply.status_code}"
+            seen = f"{shown_address(base)}/models {_gave(reply)}"
             try:
                 if reply.status_code == 200:
                     return base, _model_ids(reply)
             except ValueError:
                 continue
     raise EngineError(
-        f"What answers at {url} is no OpenAI-compatible server ({seen}).",
+        f"What answers at {shown_address(url)} is no OpenAI-compatible server ({seen}).",
         fix="Set endpoint_url to the address that ends in /v1.",
     )
+
+
+def _gave(reply: httpx.Response) -> str:
+    # A redirect isn't followed: requests for replies, with their key, would not be either.
+    if reply.has_redirect_location:
+        return f"redirects to {shown_address(reply.headers['location'])}"
+    return f"gave {reply.status_code}"
 
 
 def _model_ids(reply: httpx.Response) -> list[str]:

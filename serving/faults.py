@@ -7,6 +7,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
+from urllib.parse import urlsplit, urlunsplit
 
 import httpx
 
@@ -143,6 +144,12 @@ class Server:
                 else "Check HEARTH_MODEL and HEARTH_ENDPOINT_URL; the server's log may say more.",
             )
         )
+
+
+def shown_address(url: str) -> str:
+    """The address without a user name and password in it, for messages."""
+    parts = urlsplit(url)
+    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
 
 
 def is_about_model(status: int, text: str) -> bool:

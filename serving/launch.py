@@ -11,7 +11,7 @@ from pathlib import Path
 import httpx
 
 from errors import EngineError
-from serving.causes import explain
+from serving.causes import Cause, explain
 from serving.engines import Endpoint, Engine, Plan, Say, local_client
 from serving.guard import GuardedProcess
 from serving.logs import new_log, tail
@@ -115,16 +115,19 @@ class Launch:
     def ended(self, how: str) -> EngineError:
         """The error for an engine whose process has ended, with the likely cause in words."""
         cause = explain(self.log_tail(200), self.process.code)
-        return EngineError(
-            f"The engine {self.row.name} {how}: {cause.what}.", fix=cause.fix, log=self.log_tail()
-        )
+        return self._error(f"{how}: {cause.what}", cause)
 
     def failed(self, how: str) -> EngineError:
         """The error for an engine that runs but doesn't do its work."""
         cause = explain(self.log_tail(200), 0)
         known = "" if cause.what.startswith("it exited") else f": {cause.what}"
+        return self._error(f"{how}{known}", cause)
+
+    def _error(self, what: str, cause: Cause) -> EngineError:
         return EngineError(
-            f"The engine {self.row.name} {how}{known}.", fix=cause.fix, log=self.log_tail()
+            f"The engine {self.row.name} {what}.",
+            fix=f"{cause.fix} Its log is {self.log}",
+            log=self.log_tail(),
         )
 
     def log_tail(self, lines: int = LOG_LINES) -> str:

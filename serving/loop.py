@@ -1,6 +1,7 @@
 """An event loop on a thread of its own, for a synchronous caller that must be able to let go."""
 
 import asyncio
+import contextlib
 import threading
 from collections.abc import Callable, Coroutine
 from typing import Any
@@ -23,8 +24,10 @@ class Call:
         self._task.add_done_callback(lambda _: self.done.set())
 
     def cancel(self, wait_seconds: float = 1.0) -> None:
-        """End it, and wait until the connection is closed."""
-        if not self.done.is_set() and not self._loop.is_closed():
+        """End it, and wait until its connection is closed, at most `wait_seconds`."""
+        if self.done.is_set():
+            return
+        with contextlib.suppress(RuntimeError):  # the loop was closed, and all that ran on it
             self._loop.call_soon_threadsafe(lambda: self._task and self._task.cancel())
             self.done.wait(wait_seconds)
 

@@ -50,7 +50,10 @@ def resolve_model(name: str) -> ModelSource:
     """
     if name == BUNDLED_MODEL:
         return _from_folder(BUNDLED_FOLDER, shown="models/tiny", bundled=True)
-    path = Path(name).expanduser()
+    try:
+        path = Path(name).expanduser()
+    except RuntimeError as error:  # ~somebody
+        raise _no_model(name, f"it can't be found ({error})") from None
     try:
         for candidate in (path, ROOT / path):
             if candidate.is_dir():
@@ -160,8 +163,10 @@ def _json(path: Path, shown: str) -> dict[str, Any]:
 def _check_weights(folder: Path, names: set[str], shown: str) -> None:
     for kind in ("model.safetensors", "pytorch_model.bin"):
         if f"{kind}.index.json" in names:
-            index = _json(folder / f"{kind}.index.json", shown).get("weight_map", {})
-            parts = sorted(set(index.values()))
+            index = _json(folder / f"{kind}.index.json", shown).get("weight_map")
+            if not isinstance(index, dict):
+                raise _no_model(shown, f"{kind}.index.json names no weight files")
+            parts = sorted(set(map(str, index.values())))
             missing = [part for part in parts if part not in names]
             if missing:
                 why = f"{len(missing)} of its {len(parts)} weight files are missing ({missing[0]})"
@@ -190,7 +195,7 @@ def _check_weight_file(path: Path, shown: str) -> None:
             raise _no_model(shown, f"{path.name} is damaged (its header is not safetensors)")
         try:
             header = json.loads(file.read(length))
-            ends = [t["data_offsets"][1] for k, t in header.items() if k != "__metadata__"]
+            ends = [int(t["data_offsets"][1]) for k, t in header.items() if k != "__metadata__"]
         except (ValueError, KeyError, TypeError, AttributeError, IndexError):
             raise _no_model(shown, f"{path.name} is damaged (its header is garbled)") from None
     if size < 8 + length + max(ends, default=0):

@@ -12,6 +12,8 @@ import sys
 from errors import EngineError
 
 HOST = "127.0.0.1"
+LOOPBACK = frozenset({HOST, "localhost", "::1"})
+"""Names of this machine: a proxy from the environment never stands before a server here."""
 
 
 class PortHold:

@@ -12,7 +12,7 @@ import os
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import filelock
@@ -57,7 +57,7 @@ class Record:
     model_id: str
     base_url: str
     port: int
-    api_key: str
+    api_key: str = field(repr=False)
     log: str
     process: Process
     guard: Process

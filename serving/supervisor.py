@@ -32,7 +32,7 @@ _STOPPED = (
 
 
 class Supervisor:
-    """One engine, from start to stop. Safe to use from several threads.
+    """One engine, from start to stop. `stop` and `check` may be called from any thread.
 
     `on_progress` gets a line at a time, from any thread. `engines` is the table to look in.
     `failure` is set when the engine is gone for good; `endpoint` is the present one, `owned`
@@ -59,7 +59,6 @@ class Supervisor:
         self._within = within_seconds
         self._deaths: list[float] = []
         self._stopping = threading.Event()
-        self._ready = threading.Event()
         self._launch: Launch | None = None
         self._record: Record | None = None
         self._hold: PortHold | None = None
@@ -85,10 +84,11 @@ class Supervisor:
         if self.endpoint is not None:
             self.check()
             return self.endpoint
+        if self._stopping.is_set():
+            raise Cancelled("The engine was stopped.")
         row = engine_row(self.settings.resolved_engine, self._engines)
         if row.connect is not None:
             self.endpoint = row.connect(self.settings, self._say)
-            self._ready.set()
             return self.endpoint
         assert row.plan is not None
         self._row = row
@@ -108,21 +108,11 @@ class Supervisor:
         return self.endpoint
 
     def check(self) -> None:
-        """Raise EngineError if the engine is gone for good."""
+        """Raise EngineError if the engine is gone for good, and not about to come back."""
         if self.failure is not None:
             raise self.failure
-
-    def wait_until_ready(self, seconds: float) -> bool:
-        """Wait while the engine is being started again; False if `seconds` weren't enough.
-
-        Raises EngineError once it is gone for good. For a client whose connection broke.
-        """
-        deadline = time.monotonic() + seconds
-        while not self._ready.wait(0.1):
-            self.check()
-            if self._stopping.is_set() or time.monotonic() > deadline:
-                return False
-        return True
+        if self._stopping.is_set():
+            raise EngineError("The engine was stopped.", fix="Start Hearth again.")
 
     def stop(self) -> None:
         """End the engine if it is ours; leave another app's alone. May be called twice.
@@ -190,7 +180,6 @@ class Supervisor:
             self._stopping.wait(_POLL_SECONDS)
         self.log = Path(record.log)
         self._record, self.endpoint, self.owned = record, endpoint, False
-        self._ready.set()
         self._say(f"using the engine that runs already, {self._plan.title}, {_at(endpoint)}")
 
     def _clean(self, record: Record) -> None:
@@ -224,7 +213,6 @@ class Supervisor:
         self._state.write(self._record)
         launch.await_ready(go_on, self._say)
         self.endpoint, self.owned = launch.endpoint, True
-        self._ready.set()
         self._say(f"ready in {launch.seconds:.0f} s {_at(launch.endpoint)}")
 
     def _take_port(self, wanted: int) -> PortHold:
@@ -265,7 +253,6 @@ class Supervisor:
             while not self._stopping.is_set():
                 assert self._launch is not None
                 self._launch.process.wait()
-                self._ready.clear()
                 if not self._stopping.is_set():
                     self._restart(self._launch)
         except Cancelled:
@@ -274,9 +261,7 @@ class Supervisor:
             self._give_up(error)
 
     def _restart(self, dead: Launch) -> None:
-        record = self._state.read()
-        if record is not None and record.stopped:
-            raise EngineError(_STOPPED[0], fix=_STOPPED[1])
+        self._raise_if_stopped()
         now = time.monotonic()
         self._deaths = [t for t in self._deaths if now - t < self._within] + [now]
         error = dead.ended("died")
@@ -296,9 +281,16 @@ class Supervisor:
         while True:
             with self._state.locked(1.0) as locked:
                 if locked:
+                    self._raise_if_stopped()  # meanwhile
                     self._start_after(dead, self._record)
                     return
             go_on()
+
+    def _raise_if_stopped(self) -> None:
+        """Raise EngineError if someone has stopped our engine, or begun another in its place."""
+        present, ours = self._state.read(), self._record
+        if present is not None and (present.stopped or (ours and present.process != ours.process)):
+            raise EngineError(_STOPPED[0], fix=_STOPPED[1])
 
     def _start_after(self, dead: Launch, record: Record) -> None:
         try:
@@ -315,7 +307,6 @@ class Supervisor:
                 assert self._record is not None
                 if self._record.process.alive:
                     continue
-                self._ready.clear()
                 present = self._state.read()
                 if present is not None and present.stopped:
                     raise EngineError(_STOPPED[0], fix=_STOPPED[1])

@@ -41,8 +41,11 @@ class RequireKey:
         self._expected = f"Bearer {key}".encode()
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        if scope["type"] != "http" or scope["path"] == "/health" or self._allows(scope):
+        if scope["type"] == "lifespan" or scope["path"] == "/health" or self._allows(scope):
             await self.app(scope, receive, send)
+            return
+        if scope["type"] == "websocket":
+            await send({"type": "websocket.close", "code": 1008})
             return
         body = b'{"error": {"message": "The engine\'s key is missing or wrong.", "code": 401}}'
         headers = [(b"content-type", b"application/json"), (b"www-authenticate", b"Bearer")]

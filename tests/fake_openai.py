@@ -32,8 +32,8 @@ class Turn:
 
     `thinking` goes where `shape` says: the field `reasoning` or `reasoning_content`, or the text,
     with both tags (`raw`) or the closing one alone (`template`). Deltas have `chunk` characters
-    and come `delay` seconds apart. `fault` happens after `after` deltas; with `silence` and
-    `after=-1` not even the headers are sent. `status` other than 200 answers with `error`.
+    and come `delay` seconds apart. `fault` happens after `after` deltas; with `after=-1` before the
+    headers, `delay` seconds into the request. `status` other than 200 answers with `error`.
     """
 
     text: str = ""
@@ -195,6 +195,7 @@ async def _reply(turn: Turn, request: Request, writer: asyncio.StreamWriter) -> 
         )
         return
     if turn.fault and turn.after < 0:
+        await asyncio.sleep(turn.delay)
         await _misbehave(turn, writer)
         return
     writer.write(

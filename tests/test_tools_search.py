@@ -93,6 +93,19 @@ class TestSearch:
         with pytest.raises(ConnectionError, match="Is there a network"):
             SearxngSearch("http://127.0.0.1:9")("x", 3)
 
+    def test_a_server_on_this_machine_is_asked_without_the_proxy(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
+        rows = {"results": [{"title": "T", "url": "https://a.example"}]}
+        with self.searxng(body(json.dumps(rows).encode(), "application/json")) as site:
+            assert len(SearxngSearch(site.url(""))("x", 3)) == 1
+
+    def test_no_password_in_the_error(self) -> None:
+        with pytest.raises(ConnectionError) as caught:
+            SearxngSearch("http://me:pa55@127.0.0.1:9/")("x", 3)
+        assert "pa55" not in str(caught.value)
+
     def test_the_settings_choose(self) -> None:
         chosen = Settings(search_backend="searxng", searxng_url="http://127.0.0.1:9/")
         assert isinstance(search_backend(chosen), SearxngSearch)
