@@ -118,19 +118,20 @@ def test_a_visit(site: Site, browser: Browser) -> None:
     expect(page.get_by_text("Step 1: running code")).to_be_visible(timeout=20_000)
     page.locator("#stop").click()
     expect(page.get_by_text("The run was stopped.")).to_be_visible(timeout=5_000)
+    expect(page.get_by_text("Step 1: broken off")).to_be_visible()
 
     note = site.folder / "note.txt"
     note.write_text("hello from the file")
     page.locator("#task input[type=file]").set_input_files(note)
     expect(page.get_by_label("File thumbnail")).to_be_visible()
     ask(page, "plot it")
-    expect(page.get_by_text("done, see the plot")).to_be_visible(timeout=30_000)
+    expect(page.locator("strong", has_text="done, see the plot")).to_be_visible(timeout=30_000)
     picture = page.locator("img[src*='plot.png']")
     expect(picture).to_be_visible()
     assert picture.evaluate("img => img.naturalWidth") > 100
 
     ask(page, "inject")
-    expect(page.get_by_text("onerror=alert")).to_be_visible(timeout=20_000)
+    expect(page.locator("strong", has_text="onerror=alert")).to_be_visible(timeout=20_000)
     assert page.locator("img[src='x']").count() == 0
 
     assert faults == []
@@ -157,6 +158,7 @@ def test_visitors_have_sessions_of_their_own(site: Site, browser: Browser) -> No
     assert [len(s.events) > 0 for s in site.sessions] == [True, True]
     ask(pages[2], "six times seven")
     expect(pages[2].get_by_text("All 2 places are taken")).to_be_visible(timeout=20_000)
+    expect(pages[2].locator("#task textarea")).to_have_value("six times seven")  # still there
     for page in pages:
         page.context.close()
 
@@ -169,21 +171,32 @@ def test_health(site: Site) -> None:
     assert httpx.get(site.url + "/readyz").status_code == 200
 
 
-def test_an_idle_session_makes_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_idle_session_makes_room(monkeypatch: pytest.MonkeyPatch) -> None:
     class Still:
         running = False
         closed = False
+
+        def cancel(self) -> None:
+            self.running = False
 
         def close(self) -> None:
             self.closed = True
 
     made: list[Still] = []
     new: Callable[[], Session] = lambda: made.append(Still()) or made[-1]  # type: ignore  # noqa: E731
-    visitors = Visitors(new, 1)
+    visitors = Visitors(new, 2)
     first = visitors.get("a")
     assert visitors.get("a") is first
+    visitors.get("b")
     with pytest.raises(InputError, match="taken"):
-        visitors.get("b")
+        visitors.get("c")
     monkeypatch.setattr("web.visitors.IDLE_SECONDS", 0.0)
-    assert visitors.get("b") is not first
-    assert made[0].closed and not made[1].closed
+    made[0].running = True
+    visitors.get("c")
+    assert [still.closed for still in made] == [False, True, False], "who works is not idle"
+    made[2].running = True
+    with pytest.raises(InputError, match="taken"):
+        visitors.get("d")
+    assert len(made) == 3, "nothing is made for whom there is no place"
+    visitors.close()
+    assert all(still.closed for still in made) and visitors.find("a") is None

@@ -3,6 +3,7 @@
 import os
 from pathlib import Path
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -72,8 +73,16 @@ def test_a_stopped_step_does_not_spin_for_ever() -> None:
     shown = messages(
         StepStarted(1), ThinkingDelta(1, "Hm"), RunFinished("stopped", error="Stopped.")
     )
-    assert shown[1]["metadata"]["status"] == "done"
+    assert shown[1]["metadata"] == {"title": "Step 1: broken off", "status": "done"}
     assert shown[2]["content"] == "Stopped."
+
+
+def test_a_long_reply_is_drawn_once_and_not_for_each_piece(monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn: list[str] = []
+    monkeypatch.setattr("web.render.quote", lambda text: drawn.append(text) or quote(text))
+    thinking = [ThinkingDelta(1, "hm ")] * 1000
+    shown = messages(StepStarted(1), *thinking, StepStarted(2))
+    assert "hm hm" in shown[1]["content"] and len(drawn) == 1
 
 
 def test_answers_that_are_no_answers_say_so() -> None:

@@ -1,5 +1,6 @@
 """The first page: a chat that shows the agent's steps as they happen."""
 
+import html
 import time
 import uuid
 from collections.abc import Iterator
@@ -56,12 +57,15 @@ def build_page(visitors: Visitors, about: str, publish: Publisher) -> gr.Blocks:
 
         def ask(value: dict[str, Any], visitor: str) -> Iterator[tuple[Any, ...]]:
             visitor = visitor or uuid.uuid4().hex
-            yield gr.skip(), gr.update(value=None), visitor
             try:
                 session = visitors.get(visitor)
                 session.start(value.get("text") or "", [Path(f) for f in value.get("files") or []])
             except HearthError as error:
-                raise gr.Error(str(error), print_exception=False, duration=None) from None
+                yield gr.skip(), gr.skip(), visitor  # what was typed stays in the box
+                # Errors are shown as HTML, and a file's name, for one, may hold some.
+                shown = html.escape(str(error), quote=False).replace("\n", "<br>")
+                raise gr.Error(shown, print_exception=False, duration=None) from None
+            yield gr.skip(), gr.update(value=None), visitor
             for messages in watch(session, publish):
                 yield messages, gr.skip(), gr.skip()
 

@@ -49,6 +49,9 @@ class Transcript:
         """Take in further events."""
         for event in events:
             self._add(event)
+        # Once, and not for each of a long reply's thousands of pieces.
+        if self._step is not None:
+            self._step.draw()
 
     def _add(self, event: Event) -> None:
         match event:
@@ -56,13 +59,17 @@ class Transcript:
                 files = f"\n\nFiles: {inline(', '.join(event.files))}" if event.files else ""
                 self.messages.append({"role": "user", "content": markdown(event.task) + files})
             case StepStarted():
+                if self._step is not None:
+                    self._step.draw()
                 self._step = _Step(event.step)
                 self.messages.append(self._step.message)
             case Notice():
                 self.messages.append(_assistant(f"*{inline(event.text)}*"))
             case RunFinished():
                 if self._step is not None:
-                    self._step.close()
+                    self._step.break_off()
+                    self._step.draw()
+                    self._step = None
                 self._finish(event)
             case _ if self._step is not None:
                 self._step.add(event)
@@ -100,6 +107,7 @@ class _Step:
         self._seconds = 0.0
 
     def add(self, event: Event) -> None:
+        """Take in an event; `draw` shows it."""
         match event:
             case ThinkingDelta():
                 self._thinking += event.text
@@ -122,17 +130,23 @@ class _Step:
             case StepFinished():
                 self._observation, self._error = event.observation, event.error
                 self._seconds += event.seconds
-                self.close()
+                done = "computed" if self._code else "replied"
+                self._close(f"{done}, {self._error}" if self._error else done)
+
+    def draw(self) -> None:
+        """Bring the message up to date."""
         self.message["content"] = self._content()
 
-    def close(self) -> None:
-        """The step is over, whichever way."""
-        doing = "computed" if self._code else "replied"
-        self._title(f"{doing}, {self._error}" if self._error else doing)
+    def break_off(self) -> None:
+        """The run is over, and with it a step that had not come to its end."""
+        if self.message["metadata"]["status"] == "pending":
+            self._close("broken off")
+
+    def _close(self, how: str) -> None:
+        self._title(how)
         self.message["metadata"]["status"] = "done"
         if self._seconds:
             self.message["metadata"]["duration"] = round(self._seconds, 1)
-        self.message["content"] = self._content()
 
     def _title(self, doing: str) -> None:
         self.message["metadata"]["title"] = f"Step {self.number}: {doing}"

@@ -21,8 +21,8 @@ class Visitors:
     """The sessions of the page's visitors, by a random key kept in each visitor's browser.
 
     `new_session` makes one. When `most` sessions are open, the one that has been idle
-    longest makes room if nothing runs in it and it was idle for an hour; otherwise the
-    newcomer is told to wait.
+    longest makes room, if that was an hour; otherwise the newcomer is told to wait. A session
+    in which something runs is not idle.
     """
 
     def __init__(self, new_session: Callable[[], Session], most: int) -> None:
@@ -46,10 +46,14 @@ class Visitors:
         if session is not None:
             return session
         with self._lock:
-            if len(self._visits) >= self._most:
-                self._make_room()
+            visit = self._visits.get(key)  # another request of the same visitor may have been first
+            if visit is not None:
+                return visit.session
+            leaving = self._longest_idle() if len(self._visits) >= self._most else None
             session = self._new_session()
             self._visits[key] = _Visit(session)
+        if leaving is not None:
+            self.end(leaving)
         return session
 
     def end(self, key: str) -> None:
@@ -62,17 +66,24 @@ class Visitors:
     def close(self) -> None:
         """Close every session."""
         with self._lock:
-            keys = list(self._visits)
-        for key in keys:
+            open_ = dict(self._visits)
+        for visit in open_.values():  # all first, so that the waits for them are one wait
+            visit.session.cancel()
+        for key in open_:
             self.end(key)
 
-    def _make_room(self) -> None:
-        key, visit = min(self._visits.items(), key=lambda item: item[1].last_seen)
-        idle = time.monotonic() - visit.last_seen
-        if visit.session.running or idle < IDLE_SECONDS:
+    def _longest_idle(self) -> str:
+        """The key of the session to close. Raises InputError if all are in use."""
+        now = time.monotonic()
+        idle = {
+            key: now - visit.last_seen
+            for key, visit in self._visits.items()
+            if not visit.session.running
+        }
+        key = max(idle, key=idle.__getitem__, default="")
+        if not key or idle[key] < IDLE_SECONDS:
             raise InputError(
                 f"All {self._most} places are taken.",
                 fix="Come back a little later, or raise HEARTH_MAX_VISITORS.",
             )
-        self._visits.pop(key)
-        visit.session.close()
+        return key
