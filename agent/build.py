@@ -3,6 +3,7 @@
 import json
 import logging
 import shutil
+import tempfile
 import uuid
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -12,7 +13,7 @@ from smolagents import Model, Tool
 from agent import prompts
 from agent.events import Event, event_to_dict
 from agent.session import Limits, Session
-from errors import InputError
+from errors import HearthError, InputError
 from memory.history import History
 from memory.notes import Notes, format_hits
 from sandbox.executor import SandboxExecutor
@@ -44,7 +45,7 @@ class Hearth:
 
     `settings` default to those of the project; `on_progress` is told, line by line, how the
     engine comes up. Entering starts the engine (or finds the one that runs), leaving stops
-    what was started. Raises HearthError where that can't be.
+    what was started, and it may be entered again. Raises HearthError where that can't be.
     """
 
     def __init__(
@@ -55,8 +56,8 @@ class Hearth:
     ) -> None:
         self.settings = settings or load_settings()
         self.history = History(self.settings.data_dir / "history")
-        self._supervisor = Supervisor(self.settings, on_progress=on_progress)
-        self._endpoint: Endpoint | None = None
+        self._on_progress = on_progress
+        self._supervisor: Supervisor | None = None
 
     def __enter__(self) -> "Hearth":
         self.start()
@@ -66,35 +67,45 @@ class Hearth:
         self.stop()
 
     def start(self) -> "Hearth":
-        """Start the engine and wait until it answers."""
-        _check_data_dir(self.settings.data_dir)
-        # Its every retry would be a line on the user's terminal.
-        logging.getLogger("stamina").setLevel(logging.ERROR)
-        self._endpoint = self._supervisor.start()
+        """Start the engine and wait until it answers. Does nothing where it has been started."""
+        if self._supervisor is None:
+            _check_data_dir(self.settings.data_dir)
+            # Its every retry would be a line on the user's terminal.
+            logging.getLogger("stamina").setLevel(logging.ERROR)
+            supervisor = Supervisor(self.settings, on_progress=self._on_progress)
+            supervisor.start()
+            self._supervisor = supervisor
         return self
 
     def stop(self) -> None:
         """Stop the engine, if this Hearth started it."""
-        self._endpoint = None
-        self._supervisor.stop()
+        supervisor, self._supervisor = self._supervisor, None
+        if supervisor is not None:
+            supervisor.stop()
 
     @property
     def endpoint(self) -> Endpoint:
-        """The engine's address. Raises InputError before `start`."""
-        if self._endpoint is None:
+        """The engine's address. Raises InputError before `start`, EngineError once it is gone."""
+        supervisor = self._supervisor
+        endpoint = supervisor.endpoint if supervisor is not None else None
+        if supervisor is None or endpoint is None:
             raise InputError("The engine is not running.", fix="Call start() first.")
-        return self._endpoint
+        supervisor.check()
+        return endpoint
 
     def ready(self) -> bool:
         """Whether the engine answers at present."""
-        if self._endpoint is None or self._supervisor.failure is not None:
+        try:
+            endpoint = self.endpoint
+        except HearthError:
             return False
         # An endpoint of someone else's need not have a health page; its faults show in the runs.
-        return self._endpoint.engine == "endpoint" or answers_health(self._endpoint)
+        return endpoint.engine == "endpoint" or answers_health(endpoint)
 
     def new_model(self) -> ChatModel:
         """A client of the engine, for one session."""
         s, endpoint = self.settings, self.endpoint
+        assert self._supervisor is not None  # or there would be no endpoint
         return ChatModel(
             endpoint.base_url,
             endpoint.model_id,
@@ -129,8 +140,11 @@ class Hearth:
         model = model or self.new_model()
         family: Family = model.family  # type: ignore[attr-defined]
         name = uuid.uuid4().hex[:12]
-        workspace = workspace or s.data_dir / "workspaces" / name
-        workspace.mkdir(parents=True, exist_ok=True)
+        workspace = (workspace or s.data_dir / "workspaces" / name).absolute()
+        try:
+            workspace.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise _unwritable(workspace, error) from None
         tools = [
             *standard_tools(s, workspace, self.history, search=search, notes=notes),
             *extra_tools,
@@ -189,15 +203,18 @@ def model_family(settings: Settings, endpoint: Endpoint) -> Family:
 
 def _check_data_dir(folder: Path) -> None:
     """A full disk or a folder that can't be written is said before anything starts."""
-    fix = "Set HEARTH_DATA_DIR to a folder that you may write to, on a disk with free space."
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        probe = folder / ".probe"
-        probe.write_text("")
-        probe.unlink()
+        tempfile.TemporaryFile(dir=folder).close()
+        free = shutil.disk_usage(folder).free
     except OSError as error:
-        raise InputError(
-            f"The data folder {folder} can't be written: {error.strerror}.", fix=fix
-        ) from None
-    if shutil.disk_usage(folder).free < MIN_FREE_BYTES:
-        raise InputError(f"The disk that holds {folder} is full.", fix=fix)
+        raise _unwritable(folder, error) from None
+    if free < MIN_FREE_BYTES:
+        raise _unwritable(folder, "its disk is full")
+
+
+def _unwritable(folder: Path, why: OSError | str) -> InputError:
+    return InputError(
+        f"The folder {folder} can't be written: {getattr(why, 'strerror', None) or why}.",
+        fix="Set HEARTH_DATA_DIR to a folder that you may write to, on a disk with free space.",
+    )
