@@ -94,12 +94,17 @@ def write_card(card: Path, text: str) -> None:
     if not begin or not end:
         raise InputError(f"The card {card} has no place for the table.", fix=fix)
     fresh = card.with_name(card.name + ".new")
-    fresh.write_text(f"{head}{BEGIN}\n{text}\n{END}{tail}", encoding="utf-8")
-    fresh.replace(card)
+    try:
+        fresh.write_text(f"{head}{BEGIN}\n{text}\n{END}{tail}", encoding="utf-8")
+        fresh.replace(card)
+    except OSError as error:
+        raise InputError(
+            f"The card {card} can't be written: {error.strerror}.",
+            fix="Make room, or mend its permissions.",
+        ) from None
 
 
 def _of(results: Sequence[Result], held_out: bool, family: str | None = None) -> list[Result]:
-
     return [r for r in results if r.held_out == held_out and (family is None or r.family == family)]
 
 

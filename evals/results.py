@@ -89,9 +89,15 @@ class ResultFile:
         return {result.id for result in self.done if result.status != "failed"}
 
     def add(self, result: Result) -> None:
-        """Append one result."""
+        """Append one result. Raises InputError when the disk does not take it."""
         with self._lock:
-            self._write(asdict(result))
+            try:
+                self._write(asdict(result))
+            except OSError as error:
+                raise InputError(
+                    f"A result can't be written to {self.path}: {error.strerror}.",
+                    fix="Make room and give the same command again; it goes on from here.",
+                ) from None
             self.done.append(result)
 
     def _write(self, data: dict[str, Any]) -> None:

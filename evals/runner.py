@@ -118,8 +118,9 @@ def _words(text: str) -> list[str]:
 
 
 def run_task(task: Task, opened: OpenSession) -> Result:
-    """One task in a fresh world, scored. Raises nothing: a fault of ours is a failed result."""
-    with tempfile.TemporaryDirectory(prefix="hearth-eval-") as name:
+    """One task in a fresh world, scored. A fault of ours is a failed result."""
+    # The agent's code may have left a folder behind that can't be removed.
+    with tempfile.TemporaryDirectory(prefix="hearth-eval-", ignore_cleanup_errors=True) as name:
         folder = Path(name)
         try:
             with _session(task, opened, folder) as session:
@@ -188,46 +189,49 @@ def run_tasks(
     failures = 0
     running: set[Future[Result]] = set()
     open_now = _OpenNow(opened)
-    with ThreadPoolExecutor(jobs, thread_name_prefix="eval") as pool, open_now:
-        while True:
-            while len(running) < jobs and (task := next(waiting, None)) is not None:
-                running.add(pool.submit(run_task, task, open_now))
-            if not running:
-                return
-            ended, running = wait(running, return_when=FIRST_COMPLETED)
-            for future in ended:
-                result = future.result()
-                results.add(result)
-                failures = failures + 1 if result.status == "failed" else 0
-                yield result
-                if failures >= MAX_FAILURES_IN_A_ROW:
-                    raise HearthError(
-                        f"{failures} tasks in a row failed: {result.error}",
-                        fix="Mend that and give the same command again; it goes on from here.",
-                    )
+    with ThreadPoolExecutor(jobs, thread_name_prefix="eval") as pool:
+        try:
+            while True:
+                while len(running) < jobs and (task := next(waiting, None)) is not None:
+                    running.add(pool.submit(run_task, task, open_now))
+                if not running:
+                    return
+                ended, running = wait(running, return_when=FIRST_COMPLETED)
+                for future in ended:
+                    result = future.result()
+                    results.add(result)
+                    failures = failures + 1 if result.status == "failed" else 0
+                    yield result
+                    if failures >= MAX_FAILURES_IN_A_ROW:
+                        raise HearthError(
+                            f"{failures} tasks in a row failed: {result.error}",
+                            fix="Mend that and give the same command again; it goes on from here.",
+                        )
+        finally:  # Ctrl-C too: it must not wait for the tasks that are under way
+            open_now.stop(running)
 
 
 class _OpenNow:
-    """Opens sessions and, when the evaluation is left early, stops those that still run.
-
-    Otherwise Ctrl-C would wait for every task that is under way.
-    """
+    """Opens sessions, and knows which are open, so that they can be stopped."""
 
     def __init__(self, opened: OpenSession) -> None:
         self._opened = opened
+        self._lock = threading.Lock()
         self._sessions: weakref.WeakSet[Session] = weakref.WeakSet()
 
     def __call__(self, task: Task, folder: Path) -> Session:
         session = self._opened(task, folder)
-        self._sessions.add(session)
+        with self._lock:
+            self._sessions.add(session)
         return session
 
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, *_: object) -> None:
-        for session in list(self._sessions):
-            session.cancel()
+    def stop(self, running: Iterable[Future[Result]]) -> None:
+        """Stop what runs, until all of `running` is over: one may have been about to begin."""
+        while wait(running, timeout=0.2).not_done:
+            with self._lock:
+                sessions = list(self._sessions)
+            for session in sessions:
+                session.cancel()
 
 
 def about(

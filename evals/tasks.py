@@ -92,8 +92,7 @@ def _task(line: str, where: str) -> Task:
     try:
         data = json.loads(line)
         expect = Expect(**data["expect"])
-        if expect.kind not in KINDS:
-            raise ValueError(f"expect.kind is {expect.kind!r}, not one of {', '.join(KINDS)}")
+        _check_expect(expect)
         return Task(
             id=_identity(data),
             family=str(data["family"]),
@@ -112,6 +111,14 @@ def _task(line: str, where: str) -> Task:
         raise InputError(
             f"{where} is no task: {reason}.", fix="See evals/tasks.py for what a line holds."
         ) from None
+
+
+def _check_expect(expect: Expect) -> None:
+    if expect.kind not in KINDS:
+        raise ValueError(f"expect.kind is {expect.kind!r}, not one of {', '.join(KINDS)}")
+    types = {"number": (int, float), "list": (list,), "file": (str,)}.get(expect.kind)
+    if types and not isinstance(expect.value, types):
+        raise ValueError(f"expect.value is {expect.value!r}, which is no {expect.kind}")
 
 
 def _identity(data: Mapping[str, Any]) -> str:

@@ -105,6 +105,11 @@ class TestTasks:
             ("[]", "line 1 is no task"),
             ({"family": "a"}, "'expect' is missing"),
             (example().to_dict() | {"expect": {"kind": "poem", "value": 1}}, "'poem', not one of"),
+            (
+                example().to_dict() | {"expect": {"kind": "number", "value": "x"}},
+                "'x', which is no number",
+            ),
+            (example().to_dict() | {"expect": {"kind": "list", "value": 3}}, "which is no list"),
             (example().to_dict() | {"files": {"../x": ""}}, "no plain file name"),
             (example().to_dict() | {"notes": {"/x": ""}}, "no plain file name"),
             (example().to_dict() | {"files": {"x": "%%"}}, "not in base64"),

@@ -1,5 +1,7 @@
 """The scorers: right answers in every dress, wrong ones in none."""
 
+import struct
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +51,7 @@ def test_numbers_right(value: float, answer: str) -> None:
         (3, "B3"),
         (10**40 + 1, str(10**40)),
         (10**40 + 1, "1e40"),
+        (4, "1e9999999999"),
         (2024, "2024-01-03"),
         (1, "True"),
         (5, "-5"),
@@ -150,10 +153,16 @@ def test_files(tmp_path: Path) -> None:
     Image.new("RGB", (20, 10), "red").save(tmp_path / "plot.png")
     (tmp_path / "cut.png").write_bytes((tmp_path / "plot.png").read_bytes()[:50])
     (tmp_path / "folder.png").mkdir()
+    # Ten gigabytes once it is unpacked: its header says so.
+    size = struct.pack(">II", 60_000, 60_000)
+    header = b"IHDR" + size + bytes([8, 2, 0, 0, 0])
+    chunk = struct.pack(">I", 13) + header + struct.pack(">I", zlib.crc32(header))
+    (tmp_path / "bomb.png").write_bytes(b"\x89PNG\r\n\x1a\n" + chunk + bytes(20))
     assert verdict("a.txt") == "right"
     assert verdict("plot.png") == "right"
     assert verdict("gone.png") == "the file gone.png was not made"
     assert verdict("empty.txt") == "the file empty.txt is empty"
     assert verdict("fake.png") == "fake.png is no PNG picture"
     assert verdict("cut.png") == "cut.png is no PNG picture"
+    assert verdict("bomb.png") == "bomb.png is no PNG picture"
     assert verdict("folder.png") == "the file folder.png was not made"

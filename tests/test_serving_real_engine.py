@@ -245,14 +245,14 @@ def test_cancelled_requests_free_the_engine_at_once(connect: Callable[..., ChatM
             for _delta in model.generate_stream(SUM, cancel=cancel):
                 begun.set()
 
-    with ThreadPoolExecutor(8) as pool:
-        asking = pool.map(ask, range(8))
+    with ThreadPoolExecutor(24) as pool:
+        asking = pool.map(ask, range(24))
         assert begun.wait(20)
         cancel.set()
         list(asking)
     started = time.monotonic()
     connect(max_tokens=1).generate(SUM)
-    assert time.monotonic() - started < 3 * whole
+    assert time.monotonic() - started < 12 * whole
 
 
 def test_a_wrong_key(connect: Callable[..., ChatModel]) -> None:
