@@ -41,10 +41,11 @@ class History:
     def events(self, session: str) -> list[dict[str, Any]]:
         """The kept events of a session, in order; a line cut off by a crash is left out."""
         kept = []
-        for line in (self.folder / f"{session}.jsonl").read_text(encoding="utf-8").splitlines():
+        # Not splitlines: JSON leaves the line ends that only Unicode knows as they are.
+        for line in (self.folder / f"{session}.jsonl").read_text(encoding="utf-8").split("\n"):
             try:
                 kept.append(json.loads(line))
-            except ValueError:
+            except ValueError:  # cut off, or the empty rest after the last line
                 break
         return kept
 

@@ -20,6 +20,13 @@ def test_events_come_back_without_the_streamed_pieces(tmp_path: Path) -> None:
     ]
 
 
+def test_any_text_comes_back_whole(tmp_path: Path) -> None:
+    history = History(tmp_path)
+    text = "one\u2028two\x85three\x1cfour\nfive\r\nsix → \u202e"
+    one_run(history, "s1", text, text)
+    assert [e.get("task") or e.get("answer") for e in history.events("s1")] == [text, text]
+
+
 def test_a_line_cut_off_by_a_crash_is_left_out(tmp_path: Path) -> None:
     history = History(tmp_path)
     one_run(history, "s1", "add 2 and 3", "5")
