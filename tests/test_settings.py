@@ -10,12 +10,6 @@ from errors import SettingsError
 from settings import ROOT, Settings, add_options, env_example, load_settings
 
 
-@pytest.fixture(autouse=True)
-def no_settings_around(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in Settings.model_fields:
-        monkeypatch.delenv(f"HEARTH_{name.upper()}", raising=False)
-
-
 def test_order_of_sources(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def port(**given: object) -> int:
         return load_settings(tmp_path, **given).port
