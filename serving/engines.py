@@ -30,7 +30,7 @@ _ONE_THREAD_BELOW_BYTES = 100 << 20
 @dataclass(frozen=True)
 class Endpoint:
     """A server that answers. `base_url` ends in /v1; `model_id` is the name for requests;
-    `pid` is the engine's process, None when it isn't ours.
+    `pid` is the process of an engine that a Hearth runs on this machine, else None.
 
     `notice` is a sentence for the user when something was chosen for them, or empty.
     """

@@ -44,6 +44,7 @@ class LoopThread:
         self._closed = False
 
     def call(self, work: Coroutine[Any, Any, None]) -> Call:
+        """Run `work` on the loop. Raises ModelError after `close`."""
         with self._lock:
             if self._closed:
                 work.close()
@@ -57,9 +58,11 @@ class LoopThread:
             return Call(self._loop, work)
 
     def on_close(self, closer: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Have `closer` run on the loop when it ends."""
         self._closers.append(closer)
 
     def close(self) -> None:
+        """Cancel what runs and end the thread; waits for it, except on the thread itself."""
         with self._lock:
             self._closed = True
             loop, thread = self._loop, self._thread

@@ -25,12 +25,13 @@ TURNS = TURN_STARTS | {
 }
 """Tokens of chat templates that end a reply; TURN_STARTS only where text stands before them."""
 
-_TURN = r"<\|\w{1,24}\|>|<｜[^<>\n]{1,24}｜>"
+# No tag may hold what is markup itself: it would be seen before the tag has ended.
+_TURN = r"<\|\w{1,24}\|>|<｜[^<>\n\"'`~#\\]{1,24}｜>"
 _FENCES = r"`{3,64}|~{3,64}"
 _CODE_CLOSE = r"(?i:</code>)"
 
 THINK_TAG = re.compile(r"</?think>")
-PROSE = re.compile(rf"</?think>|(?i:<code\b[^<>\n]{{0,40}}>)|{_FENCES}|{_TURN}")
+PROSE = re.compile(rf"</?think>|(?i:<code\b[^<>\n`~]{{0,40}}>)|{_FENCES}|{_TURN}")
 PLAIN = re.compile(rf"\"\"\"|'''|[\"'#]|{_FENCES}|{_CODE_CLOSE}|</think>|{_TURN}")
 OTHER = re.compile(rf"{_FENCES}|</think>")
 IN_STRING = {
@@ -88,20 +89,25 @@ class Block:
 
 def undecided(text: str, start: int) -> int:
     """How many characters at the end of `text`, from `start` on, may begin something."""
+    return max(_begun_run(text, start), _begun_tag(text, start))
+
+
+def _begun_run(text: str, start: int) -> int:
     last = text[-1:]
     if last in _RUNS:
         return 2 if text.endswith(last * 2, start) else 1
-    if last == "\\":
-        return 1
+    return 1 if last == "\\" else 0
+
+
+def _begun_tag(text: str, start: int) -> int:
     opened = text.rfind("<", max(start, len(text) - _TAG))
     if opened < 0:
         return 0
     tail = text[opened:].lower()
     if ">" in tail or "\n" in tail:
         return 0
-    if tail[1:2] in ("|", "｜") or tail.startswith("<code"):
-        return len(tail)
-    return len(tail) if any(tag.startswith(tail) for tag in _BEGINNINGS) else 0
+    begins = tail[1:2] in ("|", "｜") or tail.startswith("<code")
+    return len(tail) if begins or any(tag.startswith(tail) for tag in _BEGINNINGS) else 0
 
 
 def calls(text: str) -> bool:

@@ -156,8 +156,8 @@ def test_the_connection_closes_at_the_end_of_the_block(ask: Any) -> None:
 def test_cancel_while_nothing_comes(turn: Turn, ask: Any) -> None:
     model, server = ask(turn)
     cancel = threading.Event()
-    threading.Timer(0.3, cancel.set).start()
     started = time.monotonic()
+    threading.Timer(0.3, cancel.set).start()
     with pytest.raises(Cancelled):
         list(model.generate_stream(TASK, cancel=cancel))
     assert 0.3 <= time.monotonic() - started < 1.3

@@ -117,6 +117,9 @@ SPLITS = {
     "code tag, attributes": (
         True, "</think><CODE lang=py>x()</CODE>", "", "<CODE lang=py>x()</CODE>", "x()",
     ),
+    "code tag, quoted attributes": (
+        True, "</think><code class=\"py\">x()</code>", "", "<code class=\"py\">x()</code>", "x()",
+    ),
     "code tag in a line": (
         True, "</think>I do <code>final_answer(2)</code> now", "",
         "I do <code>final_answer(2)</code>", "final_answer(2)",
@@ -269,7 +272,7 @@ FRAGMENTS = st.sampled_from([
     "<think>", "</think>", "\n", "\n\n", "```", "```python\n", "\n```\n", "```json\n", "~~~", "~~~py\n",
     "````python\n", "`", "<code>", "</code>", "<code>\n", '"""', "'''", '"', "'", "\\", "#", "print(1)",
     "x = 2\n", "final_answer(3)", "<", "<th", "ink>", "</", " ", "Answer: 4", "\\boxed{5}", "<|im_end|>",
-    "<｜Assistant｜>", "<|", "héllo", "答案：6", "\r\n", "```py print(1)```", "a" * 30, "word " * 50,
+    "<｜Assistant｜>", "<|", "héllo", "答案：6", "\r\n", "<｜", "｜>", '<code class="py">', "```py print(1)```", "a" * 30, "word " * 50,
 ])  # fmt: skip
 TEXTS = st.one_of(
     st.lists(FRAGMENTS, max_size=30).map("".join),
