@@ -15,7 +15,10 @@ class Cause(NamedTuple):
     fix: str
 
 
-_SMALLER = "Choose a smaller model or set quantize to nf4, or close what else uses the memory."
+_SMALLER = (
+    "Choose a smaller model, set HEARTH_QUANTIZE to nf4 on an NVIDIA GPU, or close what else uses "
+    "the memory."
+)
 
 _TABLE: list[tuple[str, Cause]] = [
     (
@@ -28,7 +31,9 @@ _TABLE: list[tuple[str, Cause]] = [
     ),
     (
         r"address already in use|Errno 98|Errno 48",
-        Cause("its port was taken by another program", "Set engine_port to 0 (any free port)."),
+        Cause(
+            "its port was taken by another program", "Set HEARTH_ENGINE_PORT to 0: any free one."
+        ),
     ),
     (
         r"No space left on device|Errno 28|Disk quota exceeded",
@@ -62,7 +67,7 @@ _TABLE: list[tuple[str, Cause]] = [
         r"Name or service not known|Temporary failure in name resolution|Max retries exceeded",
         Cause(
             "Hugging Face could not be reached",
-            "Connect to the network, or set model to a folder that holds the model.",
+            "Connect to the network, or set HEARTH_MODEL to a folder that holds the model.",
         ),
     ),
     (
@@ -71,7 +76,7 @@ _TABLE: list[tuple[str, Cause]] = [
     ),
     (
         r"bitsandbytes.*(required|not found|install)|install -U bitsandbytes",
-        Cause("bitsandbytes is missing or broken", "Install it, or set quantize to none."),
+        Cause("bitsandbytes is missing or broken", "Install it, or set HEARTH_QUANTIZE to none."),
     ),
     (
         r"ModuleNotFoundError: No module named '([\w.]+)'|ImportError: (.*)",

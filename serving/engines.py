@@ -90,7 +90,8 @@ def engine_row(name: str, engines: Mapping[str, Engine] | None = None) -> Engine
     close = difflib.get_close_matches(name, table, n=1)
     hint = f" Did you mean {close[0]}?" if close else ""
     raise SettingsError(
-        f"There is no engine {name!r}.{hint}", fix=f"Set engine to one of: {', '.join(table)}."
+        f"There is no engine {name!r}.{hint}",
+        fix=f"Set HEARTH_ENGINE to one of: {', '.join(table)}.",
     )
 
 
@@ -124,12 +125,12 @@ def _quantization(
             raise SettingsError(
                 f"Setting quantize: nf4 needs an NVIDIA GPU, and there is none here "
                 f"({accelerator.reason}).",
-                fix="Set quantize to auto or none.",
+                fix="Set HEARTH_QUANTIZE to auto or none.",
             )
         if source.quantized:
             raise SettingsError(
                 f"Setting quantize: {source.shown} is quantised already.",
-                fix="Set quantize to auto or none.",
+                fix="Set HEARTH_QUANTIZE to auto or none.",
             )
         return "nf4", []
     if accelerator.kind != "cuda" or source.bundled or source.quantized:
@@ -259,7 +260,7 @@ def connect_endpoint(settings: Settings, say: Say) -> Endpoint:
         more = f" and {len(ids) - 8} more" if len(ids) > 8 else ""
         raise EngineError(
             f"The server at {shown} has no model {settings.model}.",
-            fix=f"{hint}Set model to one of: {', '.join(ids[:8])}{more}.",
+            fix=f"{hint}Set HEARTH_MODEL to one of: {', '.join(ids[:8])}{more}.",
         )
     say(f"{model} answers at {shown}")
     return Endpoint(base, key, model, "endpoint", None, notice)
@@ -278,13 +279,13 @@ def _list_models(url: str, key: str) -> tuple[str, list[str]]:
             except (httpx.HTTPError, httpx.InvalidURL) as error:
                 raise EngineError(
                     f"Nothing answers at {shown_address(url)} ({_reason(error)}).",
-                    fix="Check endpoint_url, and that the server runs and can be reached.",
+                    fix="Check HEARTH_ENDPOINT_URL, and that the server runs and can be reached.",
                 ) from None
             if reply.status_code in (401, 403):
                 problem = "refuses the key" if key else "asks for a key"
                 raise EngineError(
                     f"The server at {shown_address(url)} {problem} ({reply.status_code}).",
-                    fix="Set endpoint_key to a key that it accepts.",
+                    fix="Set HEARTH_ENDPOINT_KEY to a key that it accepts.",
                 )
             seen = f"{shown_address(base)}/models {_gave(reply)}"
             try:
@@ -294,7 +295,7 @@ def _list_models(url: str, key: str) -> tuple[str, list[str]]:
                 continue
     raise EngineError(
         f"What answers at {shown_address(url)} is no OpenAI-compatible server ({seen}).",
-        fix="Set endpoint_url to the address that ends in /v1.",
+        fix="Set HEARTH_ENDPOINT_URL to the address that ends in /v1.",
     )
 
 

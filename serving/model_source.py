@@ -65,8 +65,8 @@ def resolve_model(name: str) -> ModelSource:
     if name.startswith(("/", ".", "~")) or not _HUB_ID.fullmatch(name):
         raise InputError(
             f"There is no model folder {name}.",
-            fix="Set model to `tiny`, to an existing folder, or to a Hugging Face id such as "
-            f"deepseek-ai/DeepSeek-R1-Distill-Qwen-7B.{_near_folder(path)}",
+            fix="Set HEARTH_MODEL to `tiny`, to an existing folder, or to a Hugging Face id such "
+            f"as deepseek-ai/DeepSeek-R1-Distill-Qwen-7B.{_near_folder(path)}",
         )
     return _from_hub(name)
 
@@ -83,8 +83,8 @@ def _near_folder(path: Path) -> str:
 def _no_model(shown: str, why: str) -> InputError:
     return InputError(
         f"{shown} is no model that can be loaded: {why}.",
-        fix="Set model to `tiny`, to a folder with config.json, weights (.safetensors) and a "
-        "tokenizer, or to a Hugging Face model id.",
+        fix="Set HEARTH_MODEL to `tiny`, to a folder with config.json, weights (.safetensors) and "
+        "a tokenizer, or to a Hugging Face model id.",
     )
 
 
@@ -257,8 +257,8 @@ def _to_download(model_id: str, repo: str, revision: str | None, why: Any) -> Mo
         raise EngineError(
             f"The model {model_id} {part} on this machine, and Hugging Face can't be asked "
             f"for it ({reason}).",
-            fix="Connect to the network, set model to a folder that holds it, or use the bundled "
-            "model: set model to `tiny`.",
+            fix="Connect to the network, or set HEARTH_MODEL to a folder that holds it or to "
+            "`tiny`, the bundled model.",
         ) from None
     if getattr(info, "gated", False) and not _may_read(repo, revision):
         raise _gated(repo)

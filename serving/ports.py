@@ -42,7 +42,7 @@ class PortHold:
             why = "is in use" if error.errno == errno.EADDRINUSE else f"can't be had ({error})"
             raise EngineError(
                 f"Port {port} on {HOST} {why}.",
-                fix="Set engine_port to another port, or to 0 for any free one.",
+                fix="Set HEARTH_ENGINE_PORT to another port, or to 0 for any free one.",
             ) from None
         return cls(holder)
 

@@ -169,5 +169,5 @@ def unwritable(folder: Path, error: OSError) -> EngineError:
     """The error for a folder that can't take the engine's files."""
     return EngineError(
         f"Can't write to {folder}: {error.strerror or error}.",
-        fix="Make room or mend its permissions, or set data_dir to another folder.",
+        fix="Make room or mend its permissions, or set HEARTH_DATA_DIR to another folder.",
     )

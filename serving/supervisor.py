@@ -238,7 +238,7 @@ class Supervisor:
                 raise EngineError(
                     f"The engine {self._row.name} did not become ready within {allowed:.0f} "
                     "seconds.",
-                    fix="Raise engine_start_timeout_seconds, or choose a smaller model.",
+                    fix="Raise HEARTH_ENGINE_START_TIMEOUT_SECONDS, or choose a smaller model.",
                     log=self._launch.log_tail() if self._launch is not None else "",
                 )
             return left

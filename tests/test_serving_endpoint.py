@@ -72,7 +72,7 @@ def test_an_endpoint_with_a_key(serve: Serve) -> None:
     assert connect(url, endpoint_key="right").api_key == "right"
     with pytest.raises(EngineError, match="refuses the key") as caught:
         connect(url, endpoint_key="sk-wrong")
-    assert "endpoint_key" in caught.value.fix and "sk-wrong" not in str(caught.value)
+    assert "HEARTH_ENDPOINT_KEY" in caught.value.fix and "sk-wrong" not in str(caught.value)
     with pytest.raises(EngineError, match="asks for a key"):
         connect(url)
 
@@ -94,7 +94,7 @@ def test_a_password_in_the_address_is_not_shown(serve: Serve) -> None:
         ("", "smal-model", "has no model smal-model", "Did you mean small-model?"),
         ("/page", "tiny", "is no OpenAI-compatible server", "ends in /v1"),
         ("/bare", "tiny", "lists no models", "Load a model"),
-        ("/moved", "tiny", r"redirects to https://new\.example/v1/models", "endpoint_url"),
+        ("/moved", "tiny", r"redirects to https://new\.example/v1/models", "HEARTH_ENDPOINT_URL"),
     ],
 )
 def test_an_endpoint_that_will_not_do(
@@ -109,4 +109,6 @@ def test_an_endpoint_that_will_not_do(
 def test_an_endpoint_that_is_not_there(url: str) -> None:
     with pytest.raises(HearthError) as caught:
         connect(url)
-    assert "Nothing answers at" in caught.value.message and "endpoint_url" in caught.value.fix
+    assert (
+        "Nothing answers at" in caught.value.message and "HEARTH_ENDPOINT_URL" in caught.value.fix
+    )

@@ -104,7 +104,7 @@ def test_a_folder_that_is_no_model(copy: Path, damage: Callable[[Path], object],
     with pytest.raises(InputError) as caught:
         resolve_model(str(copy))
     assert said in caught.value.message and str(copy) in caught.value.message
-    assert "\n" not in caught.value.message and "Set model to" in caught.value.fix
+    assert "\n" not in caught.value.message and "Set HEARTH_MODEL to" in caught.value.fix
 
 
 def test_shards_that_are_all_there(copy: Path) -> None:

@@ -175,7 +175,7 @@ def test_an_engine_that_never_becomes_ready(toy: Path, tmp_path: Path) -> None:
     with pytest.raises(EngineError, match="did not become ready within 3 seconds") as caught:
         supervisor.start()
     assert "thinking about it" in caught.value.log
-    assert "engine_start_timeout_seconds" in caught.value.fix
+    assert "HEARTH_ENGINE_START_TIMEOUT_SECONDS" in caught.value.fix
     assert supervisor._launch is not None and not alive(supervisor._launch.process.pid)
 
 
@@ -201,7 +201,7 @@ def test_a_port_in_use(toy: Path, tmp_path: Path) -> None:
         settings = make_settings(toy, tmp_path, engine_port=port)
         with pytest.raises(EngineError, match=f"Port {port} on 127.0.0.1 is in use") as caught:
             Supervisor(settings, engines=stub_table()).start()
-        assert "engine_port" in caught.value.fix
+        assert "HEARTH_ENGINE_PORT" in caught.value.fix
 
 
 def test_a_set_port_is_used(toy: Path, tmp_path: Path) -> None:
@@ -216,7 +216,7 @@ def test_a_data_folder_that_can_not_be_written(toy: Path, tmp_path: Path) -> Non
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(EngineError, match=r"Can't write to .*file") as caught:
         Supervisor(make_settings(toy, tmp_path / "file"), engines=stub_table()).start()
-    assert "data_dir" in caught.value.fix
+    assert "HEARTH_DATA_DIR" in caught.value.fix
 
 
 def test_an_unknown_engine_lists_the_valid_ones(toy: Path, tmp_path: Path) -> None:
