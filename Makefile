@@ -2,10 +2,17 @@
 
 # The first Python that fits: 3.11 to 3.13.
 FITS = 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))'
-PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
+UNFIT = "Hearth needs Python 3.11, 3.12 or 3.13. Install one, or name it: make PYTHON=/path/to/python3.12 …"
+ifndef PYTHON
+PYTHON := $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	$$p -c $(FITS) >/dev/null 2>&1 && echo $$p && break; done)
-VENV = .venv/bin
+endif
+# A Python that you name replaces a .venv made with another; one found on the path doesn't.
+SETUP = $(PYTHON) scripts/setup.py $(if $(filter-out file,$(origin PYTHON)),--this-python)
+PY = .venv/bin/python
 ARGS ?=
+# make would read the dollars and brackets of a task as its own.
+unexport TASK
 
 .PHONY: help run ask test setup setup-test check tiny tiny-eval env-example clean
 
@@ -19,41 +26,41 @@ help:
 	@echo "make clean             remove the virtual environment and caches, keep your data"
 
 setup:
-	@test -n "$(PYTHON)" || { echo "Hearth needs Python 3.11, 3.12 or 3.13. Install one, or say make PYTHON=/path/to/python3.12 …"; exit 1; }
-	@$(PYTHON) scripts/setup.py
+	@$(PYTHON) -c $(FITS) 2>/dev/null || { echo $(UNFIT); exit 1; }
+	@$(SETUP)
 
 setup-test:
-	@test -n "$(PYTHON)" || { echo "Hearth needs Python 3.11, 3.12 or 3.13. Install one, or say make PYTHON=/path/to/python3.12 …"; exit 1; }
-	@$(PYTHON) scripts/setup.py --test
+	@$(PYTHON) -c $(FITS) 2>/dev/null || { echo $(UNFIT); exit 1; }
+	@$(SETUP) --test
 
 run: setup
-	@exec $(VENV)/python app.py $(ARGS)
+	@exec $(PY) app.py $(ARGS)
 
 # TASK goes through the environment, so quotes and dollars in it stay as they are.
-ask: export HEARTH_TASK_TEXT = $(value TASK)
+ask: export TASK_TEXT = $(value TASK)
 ask: setup
-	@printf '%s' "$$HEARTH_TASK_TEXT" | env -u HEARTH_TASK_TEXT $(VENV)/python -m agent $(ARGS)
+	@printf '%s' "$$TASK_TEXT" | $(PY) -m agent $(ARGS)
 
 check: setup-test
-	@$(VENV)/ruff check . && $(VENV)/ruff format --check . && $(VENV)/mypy
+	@$(PY) -m ruff check . && $(PY) -m ruff format --check . && $(PY) -m mypy
 
 test: check
-	@$(VENV)/python -m pytest $(ARGS)
+	@$(PY) -m pytest $(ARGS)
 
 tiny: setup
-	@exec $(VENV)/python -m serving.tiny build --seed 0
+	@exec $(PY) -m serving.tiny build --seed 0
 
 # Instances that were never trained on, through engine, stream, sandbox and tools.
 tiny-eval: setup
 	@mkdir -p data/evals
-	$(VENV)/python -m serving.tiny tasks --side seen --per-family 20 --seed 1 --out data/evals/tiny-seen.jsonl
-	$(VENV)/python -m serving.tiny tasks --side heldout --per-family 20 --seed 1 --out data/evals/tiny-heldout.jsonl
-	$(VENV)/python -m evals run data/evals/tiny-seen.jsonl data/evals/tiny-heldout.jsonl \
+	$(PY) -m serving.tiny tasks --side seen --per-family 20 --seed 1 --out data/evals/tiny-seen.jsonl
+	$(PY) -m serving.tiny tasks --side heldout --per-family 20 --seed 1 --out data/evals/tiny-heldout.jsonl
+	$(PY) -m evals run data/evals/tiny-seen.jsonl data/evals/tiny-heldout.jsonl \
 		--out data/evals/tiny-results.jsonl --model tiny --replace
-	$(VENV)/python -m evals report data/evals/tiny-results.jsonl --command "make tiny-eval" --write-card --check
+	$(PY) -m evals report data/evals/tiny-results.jsonl --command "make tiny-eval" --write-card --check
 
 env-example: setup
-	@$(VENV)/python -c "import settings; print(settings.env_example(), end='')" > .env.example
+	@$(PY) -c "import settings; open('.env.example', 'w').write(settings.env_example())"
 
 clean:
 	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis

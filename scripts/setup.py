@@ -3,9 +3,14 @@
 Run by every make target; standard library only. Once done, it finds so from a fingerprint
 of the requirements and returns at once. The user's own pip configuration (indexes, proxies,
 constraints) stays in force: pip is called as it is.
+
+A .venv that works is kept, whichever Python comes first on the path today: making it anew
+wants a network. Only --this-python, for a Python that the user names, replaces it.
 """
 
 import argparse
+import contextlib
+import fcntl
 import hashlib
 import json
 import os
@@ -15,6 +20,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -30,12 +36,14 @@ MAC_CHROME = Path("/Applications/Google Chrome.app/Contents/MacOS/Google Chrome"
 def main() -> int:
     parser = argparse.ArgumentParser(description="Set up Hearth in .venv.")
     parser.add_argument("--test", action="store_true", help="also what the tests need")
-    test = parser.parse_args().test
+    parser.add_argument("--this-python", action="store_true", help="replace a .venv of another")
+    given = parser.parse_args()
     try:
-        install_packages(test)
-        if test:
-            install_chromium()
-    except SetupError as error:
+        with one_at_a_time():
+            install_packages(given.test, given.this_python)
+            if given.test:
+                install_chromium()
+    except (SetupError, OSError) as error:
         sys.stderr.write(f"Set-up failed. {error}\n")
         return 1
     except KeyboardInterrupt:
@@ -53,17 +61,27 @@ def say(text: str) -> None:
     sys.stdout.flush()
 
 
-def install_packages(test: bool) -> None:
+@contextlib.contextmanager
+def one_at_a_time() -> Iterator[None]:
+    """Wait for another set-up of this checkout: it is the one that this one would do."""
+    with Path(__file__).open() as lock:
+        with contextlib.suppress(OSError):  # a disk without locks
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def install_packages(test: bool, this_python: bool) -> None:
     """Create .venv and install the requirements, unless the stamp says that they are in."""
     files = [ROOT / "requirements.txt"] + ([ROOT / "requirements-dev.txt"] if test else [])
     wanted = {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in files}
-    wanted["python"] = sys.version
+    mine = f"{sys.version_info[0]}.{sys.version_info[1]}"
+    wanted["python"] = mine if this_python else present_python() or mine
     done = read_stamp()
     if all(done.get(name) == value for name, value in wanted.items()):
         return
-    if done.get("python") != sys.version:
+    if done.get("python") != wanted["python"]:
         create_venv()
-        done = {}
+        done, wanted["python"] = {}, mine
     install_torch()
     for file in files:
         if done.get(file.name) != wanted[file.name]:
@@ -79,7 +97,17 @@ def read_stamp() -> dict[str, str]:
         stamp = json.loads(STAMP.read_text())
     except (OSError, ValueError):
         return {}
-    return stamp if isinstance(stamp, dict) and venv_python().exists() else {}
+    return stamp if isinstance(stamp, dict) and present_python() else {}
+
+
+def present_python() -> str:
+    """The version of .venv's Python, such as 3.11; empty where there is none that runs."""
+    show = "import sys; print('%d.%d' % sys.version_info[:2])"
+    try:
+        done = subprocess.run([str(venv_python()), "-c", show], capture_output=True, text=True)
+    except OSError:
+        return ""
+    return done.stdout.strip() if done.returncode == 0 else ""
 
 
 def write_stamp(stamp: dict[str, str]) -> None:
@@ -110,7 +138,9 @@ def pip(*arguments: str, quiet: bool = False) -> bool:
     if not quiet:
         command += ["--quiet", "--disable-pip-version-check"]
     output = subprocess.DEVNULL if quiet else None
-    done = subprocess.run(command, stdout=output, stderr=output)
+    # `user = true` in a pip.conf can't be meant for a virtual environment: pip refuses it there.
+    environment = {**os.environ, "PIP_USER": "0"}
+    done = subprocess.run(command, stdout=output, stderr=output, env=environment)
     if done.returncode != 0 and not quiet:
         raise SetupError(
             "pip could not install the packages; its message stands above. Check the network, "
@@ -125,7 +155,9 @@ def install_torch() -> None:
     if found is None:
         raise SetupError("requirements.txt has no line torch==…; restore it from the repository.")
     version = found.group(1)
-    if has_nvidia_gpu() or not brings_cuda(version):
+    if list(VENV.glob(f"lib/python*/site-packages/torch-{version}[.+]*dist-info")):
+        return
+    if platform.system() != "Linux" or has_nvidia_gpu() or not brings_cuda(version):
         return  # requirements.txt installs the right build by itself
     say("no NVIDIA GPU here: looking for the CPU build of torch")
     cpu = f"torch=={version}+cpu"
@@ -144,7 +176,7 @@ def brings_cuda(version: str) -> bool:
         report = Path(folder) / "report.json"
         asked = ("install", "--dry-run", "--no-deps", "--ignore-installed")
         if not pip(*asked, "--report", str(report), f"torch=={version}", quiet=True):
-            return platform.system() == "Linux"
+            return True
         (torch,) = json.loads(report.read_text())["install"]
     requires = torch["metadata"].get("requires_dist", [])
     return any(re.match(r"(nvidia|cuda|triton)", name) for name in requires)
@@ -161,7 +193,7 @@ def install_chromium() -> None:
         install = ["apt-get", "install", "-y", "--no-install-recommends", *packages]
         for command in (["apt-get", "update"], install):
             try:
-                subprocess.run([*as_root, *command], capture_output=True)
+                subprocess.run([*as_root, *command], stdin=subprocess.DEVNULL, capture_output=True)
             except OSError:
                 break  # no sudo here
     if find_chromium():
@@ -171,8 +203,10 @@ def install_chromium() -> None:
         raise SetupError("The tests need Chromium. Install it and run the same command again.")
 
 
-def find_chromium() -> bool:
-    return any(shutil.which(name) for name in CHROMIUM_NAMES) or MAC_CHROME.exists()
+def find_chromium() -> str | None:
+    """The path of the system's Chromium or Chrome; without one, Playwright finds its own."""
+    found = next((path for name in CHROMIUM_NAMES if (path := shutil.which(name))), None)
+    return found or (str(MAC_CHROME) if MAC_CHROME.exists() else None)
 
 
 if __name__ == "__main__":

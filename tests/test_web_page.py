@@ -1,6 +1,5 @@
 """The page in a real Chromium: a visitor asks, watches, stops, uploads and comes back."""
 
-import shutil
 import socket
 import threading
 import time
@@ -15,6 +14,7 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 from agent.session import Session
 from errors import InputError
 from sandbox.executor import SandboxExecutor
+from scripts.setup import find_chromium
 from serving.scripted import ScriptedModel
 from settings import load_settings
 from web.server import build_app
@@ -79,11 +79,9 @@ def site(tmp_path: Path) -> Iterator[Site]:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    names = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-    found = next((path for name in names if (path := shutil.which(name))), None)
     flags = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
     with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=found, args=flags)
+        chromium = playwright.chromium.launch(executable_path=find_chromium(), args=flags)
         yield chromium
         chromium.close()
 
