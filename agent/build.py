@@ -21,7 +21,7 @@ from serving.chat import ChatModel
 from serving.engines import Endpoint, answers_health
 from serving.families import Family, family_for
 from serving.supervisor import Supervisor
-from settings import Settings, load_settings
+from settings import ROOT, Settings, load_settings
 from tools.calculate import Calculate
 from tools.inspect_table import InspectTable
 from tools.read_file import ReadFile
@@ -195,10 +195,13 @@ def standard_tools(
 
 def model_family(settings: Settings, endpoint: Endpoint) -> Family:
     """The family of the model that answers; for a folder, its config.json is asked too."""
-    config = Path(settings.model).expanduser() / "config.json"
-    if endpoint.engine == "endpoint" or not config.is_file():
-        return family_for(endpoint.model_id)
-    return family_for(endpoint.model_id, json.loads(config.read_text(encoding="utf-8")))
+    if endpoint.engine != "endpoint":
+        path = Path(settings.model).expanduser()
+        for config in (path / "config.json", ROOT / path / "config.json"):
+            if config.is_file():
+                known = json.loads(config.read_text(encoding="utf-8"))
+                return family_for(endpoint.model_id, known)
+    return family_for(endpoint.model_id)
 
 
 def _check_data_dir(folder: Path) -> None:
