@@ -62,14 +62,17 @@ def _tokenizer(work: Path, seed: int) -> Path:
     return folder
 
 
-def _shards(work: Path, seed: int, tokens: int, workers: int) -> tuple[list[Path], str]:
-    """Enough shards that no example is seen twice, and their fingerprint."""
+def _shards(
+    work: Path, seed: int, tokens: int, workers: int, needed: int = 0
+) -> tuple[list[Path], str]:
+    """`needed` shards, or enough that no example is seen twice, and their fingerprint."""
     tokenizer = _tokenizer(work, seed)
     print_ = stream.fingerprint(tokenizer)
     folder = work / f"shards-{seed}-{print_}"
-    few = stream.generate(folder, tokenizer, seed, 4, workers)
-    each = len(Sequences(few).ids) / len(few)
-    needed = max(len(few), int(tokens / each) + 1)
+    if not needed:
+        few = stream.generate(folder, tokenizer, seed, 4, workers)
+        each = len(Sequences(few).ids) / len(few)
+        needed = max(len(few), int(tokens / each) + 1)
     return stream.generate(folder, tokenizer, seed, needed, workers), f"{seed}-{print_}"
 
 
@@ -90,7 +93,7 @@ def _plan(work: Path, seed: int, tokens: int, minutes: float, rate: float) -> Pl
 
 
 def _train(work: Path, plan: Plan, workers: int) -> bool:
-    paths, fingerprint = _shards(work, plan.seed, plan.tokens, workers)
+    paths, fingerprint = _shards(work, plan.seed, plan.tokens, workers, plan.shards)
     run = Run(plan, Sequences(paths), fingerprint, work / "run")
     sides = {"seen": False, "heldout": True}
     tests = {

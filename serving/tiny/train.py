@@ -29,7 +29,10 @@ DRILL_EVERY = 4
 
 @dataclass(frozen=True)
 class Plan:
-    """What a run is to do. `tokens` counts padding, as time does; shares are of `tokens`."""
+    """What a run is to do. `tokens` counts padding, as time does; shares are of `tokens`.
+
+    `shards` is how many shards of data are used; 0: enough that no example comes twice.
+    """
 
     tokens: int
     batch_tokens: int = 6144
@@ -41,6 +44,7 @@ class Plan:
     drilled: float = 0.25
     seed: int = 0
     clip: float = 1.0
+    shards: int = 0
     save_minutes: float = 3.0
     test_minutes: float = 14.0
     shape: Shape = field(default_factory=Shape)
