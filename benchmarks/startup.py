@@ -55,6 +55,8 @@ def import_app(environment: dict[str, str]) -> float:
         capture_output=True,
         text=True,
     )
+    if done.returncode != 0:
+        sys.exit(f"the app can't be imported:\n{done.stderr[-2000:]}")
     seconds, _, heavy = done.stdout.partition("\n")
     if heavy.strip():
         sys.exit(f"the app imports {heavy.strip()}")

@@ -48,7 +48,9 @@ class Site:
         self.sessions: list[Session] = []
         self.visitors = Visitors(self._new_session, 2)
         settings = load_settings(folder, data_dir=folder / "data")
-        app = build_app(self.visitors, settings, about="**Model:** scripted", ready=lambda: True)
+        self.ready = True
+        about = "**Model:** scripted"
+        app = build_app(self.visitors, settings, about=about, ready=lambda: self.ready)
         self.sock = socket.socket()
         self.sock.bind(("127.0.0.1", 0))
         self.sock.listen()
@@ -167,6 +169,9 @@ def test_health(site: Site) -> None:
         time.sleep(0.05)
     assert httpx.get(site.url + "/livez").json() == {"status": "ok", "app": "hearth"}
     assert httpx.get(site.url + "/readyz").status_code == 200
+    site.ready = False
+    assert httpx.get(site.url + "/readyz").status_code == 503, "the engine is gone, the app lives"
+    assert httpx.get(site.url + "/livez").status_code == 200
 
 
 def test_an_idle_session_makes_room(monkeypatch: pytest.MonkeyPatch) -> None:
