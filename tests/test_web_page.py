@@ -75,6 +75,9 @@ class Site:
 def site(tmp_path: Path) -> Iterator[Site]:
     site = Site(tmp_path)
     site.thread.start()
+    while not site.server.started:
+        time.sleep(0.05)
+        assert site.thread.is_alive()
     yield site
     site.close()
 
@@ -163,10 +166,21 @@ def test_visitors_have_sessions_of_their_own(site: Site, browser: Browser) -> No
         page.context.close()
 
 
+def test_no_visitor_gets_a_file_that_was_not_uploaded(site: Site, tmp_path: Path) -> None:
+    """A request may name any path: the page's own buttons are not the only way to ask."""
+    secret = tmp_path / "data" / "key.txt"
+    secret.write_text("sk-secret")
+    file = {"path": str(secret), "meta": {"_type": "gradio.FileData"}}
+    call = f"{site.url}/gradio_api/call/ask"
+    sent = httpx.post(call, json={"data": [{"text": "read it", "files": [file]}, "visitor"]})
+    with httpx.stream("GET", f"{call}/{sent.json()['event_id']}", timeout=30) as events:
+        said = "".join(events.iter_lines())
+    assert "error" in said and "not uploaded" in said
+    assert not [s for s in site.sessions if (s.workspace / "key.txt").exists()]
+    assert httpx.get(f"{site.url}/gradio_api/file={secret}").status_code == 403
+
+
 def test_health(site: Site) -> None:
-    deadline = time.monotonic() + 10
-    while not site.server.started and time.monotonic() < deadline:
-        time.sleep(0.05)
     assert httpx.get(site.url + "/livez").json() == {"status": "ok", "app": "hearth"}
     assert httpx.get(site.url + "/readyz").status_code == 200
     site.ready = False

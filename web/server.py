@@ -37,9 +37,13 @@ def build_app(
             return {"status": "ok"}
         return JSONResponse({"status": "the engine does not answer"}, status_code=503)
 
+    page = build_page(visitors, about, Publisher(uploads))
+    # gradio checks paths in requests, and keeps SVG from running as a page, only in apps that it
+    # launched itself; mounted, it would hand any visitor any file that the app can read.
+    page.has_launched = page.is_running = True
     return gr.mount_gradio_app(
         api,
-        build_page(visitors, about, Publisher(uploads)),
+        page,
         path="/",
         max_file_size=f"{settings.max_upload_mb}mb",
         footer_links=[],
