@@ -66,6 +66,14 @@ def _run(task: str, files: list[Path], as_json: bool, given: dict[str, Any]) -> 
         session = hearth.new_session()
         try:
             finished = _follow(session, task, files, as_json)
+        except BrokenPipeError:  # whoever read the output has gone: typer ends quietly
+            raise
+        except OSError as error:
+            sys.stdout = None  # type: ignore[assignment]  # or Python would try again at its end
+            raise InputError(
+                f"The output can't be written: {error.strerror or error}.",
+                fix="Make room on that disk, or send the output elsewhere.",
+            ) from None
         finally:
             session.close()
     if finished.artefacts and not as_json:

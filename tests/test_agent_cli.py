@@ -108,6 +108,21 @@ def test_errors_are_cleaned_too_and_show_the_log(capsys: pytest.CaptureFixture[s
     assert err.index("line two") < err.index("died.") < err.index("Mend it.")
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full here")
+@pytest.mark.parametrize("arguments", ["", "--json"])
+def test_output_to_a_full_disk_and_to_nobody(tmp_path: Path, arguments: str) -> None:
+    environment = {**os.environ, "HEARTH_DATA_DIR": str(tmp_path / "data")}
+    with FakeOpenAI([ANSWER]) as server:
+        environment["HEARTH_ENDPOINT_URL"] = server.url
+        for sink, code, words in (("> /dev/full", 2, "can't be written"), ("| true", 0, "")):
+            command = f"{sys.executable} -m agent go {arguments} {sink}"
+            done = subprocess.run(
+                command, shell=True, cwd=ROOT, env=environment, capture_output=True, text=True
+            )
+            assert done.returncode == code and words in done.stderr
+            assert "Traceback" not in done.stderr and "ignored" not in done.stderr
+
+
 def test_a_terminal_that_knows_few_letters_is_no_reason_to_fail(tmp_path: Path) -> None:
     turn = Turn("```python\nfinal_answer('→ ω')\n```")
     with FakeOpenAI([turn]) as server:
