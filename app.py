@@ -89,16 +89,11 @@ def is_hearth(url: str) -> bool:
 
 def serve(hearth: "Hearth", sock: socket.socket) -> None:
     """Serve the page on `sock` until SIGINT or SIGTERM."""
-    import uvicorn
-
-    from web.server import build_app
+    from web.server import Server, build_app
     from web.visitors import Visitors
 
     visitors = Visitors(hearth.new_session, hearth.settings.max_visitors)
     app = build_app(visitors, hearth.settings, about=about(hearth), ready=hearth.ready)
-    server = uvicorn.Server(
-        uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=3, lifespan="on")
-    )
     host, port = sock.getsockname()[:2]
     tell(f"Hearth is at {address(host, port)}  (Ctrl-C stops it)")
     if not is_loopback(host):
@@ -108,7 +103,7 @@ def serve(hearth: "Hearth", sock: socket.socket) -> None:
             "yellow",
         )
     try:
-        server.run(sockets=[sock])
+        Server(app, visitors).run(sockets=[sock])
     finally:
         visitors.close()
 

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import httpx
 import pytest
-import uvicorn
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from agent.session import Session
@@ -17,7 +16,7 @@ from sandbox.executor import SandboxExecutor
 from scripts.setup import find_chromium
 from serving.scripted import ScriptedModel
 from settings import load_settings
-from web.server import build_app
+from web.server import Server, build_app
 from web.visitors import Visitors
 
 PLOT = """import matplotlib.pyplot as plt
@@ -55,7 +54,7 @@ class Site:
         self.sock.bind(("127.0.0.1", 0))
         self.sock.listen()
         self.url = f"http://127.0.0.1:{self.sock.getsockname()[1]}"
-        self.server = uvicorn.Server(uvicorn.Config(app, log_level="error"))
+        self.server = Server(app, self.visitors)
         self.thread = threading.Thread(target=self.server.run, kwargs={"sockets": [self.sock]})
 
     def _new_session(self) -> Session:
@@ -178,6 +177,21 @@ def test_no_visitor_gets_a_file_that_was_not_uploaded(site: Site, tmp_path: Path
     assert "error" in said and "not uploaded" in said
     assert not [s for s in site.sessions if (s.workspace / "key.txt").exists()]
     assert httpx.get(f"{site.url}/gradio_api/file={secret}").status_code == 403
+
+
+def test_the_server_ends_at_once_and_quietly_while_a_page_watches(
+    site: Site, caplog: pytest.LogCaptureFixture
+) -> None:
+    call = f"{site.url}/gradio_api/call/ask"
+    for task in ("six times seven", "wait for a minute"):
+        sent = httpx.post(call, json={"data": [{"text": task, "files": []}, "visitor"]})
+        with httpx.stream("GET", f"{call}/{sent.json()['event_id']}", timeout=30) as events:
+            for line in events.iter_lines():
+                if "running code" in line and task.startswith("wait"):
+                    site.server.should_exit = True
+    site.thread.join(3)
+    assert not site.thread.is_alive() and not site.sessions[0].running
+    assert [r.getMessage() for r in caplog.records if r.levelname == "ERROR"] == []
 
 
 def test_health(site: Site) -> None:

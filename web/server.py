@@ -1,9 +1,12 @@
 """The HTTP server: the page and the health checks, on one port."""
 
+import asyncio
 import os
+import socket
 from collections.abc import Callable
 from typing import Any
 
+import uvicorn
 from fastapi import FastAPI
 from fastapi.responses import JSONResponse
 
@@ -56,3 +59,20 @@ def build_app(
         ),
         css=CSS,
     )
+
+
+class Server(uvicorn.Server):
+    """Serves what `build_app` made, and closes the visitors' sessions when it ends."""
+
+    def __init__(self, app: FastAPI, visitors: Visitors) -> None:
+        super().__init__(
+            uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=3, lifespan="on")
+        )
+        self._mounted = app.routes[-1].app  # type: ignore[attr-defined]  # gradio's own
+        self._visitors = visitors
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """First end what open pages wait for; uvicorn would wait for them, and then complain."""
+        await asyncio.to_thread(self._visitors.close)
+        self._mounted.stop_event.set()
+        await super().shutdown(sockets)
