@@ -91,7 +91,7 @@ def test_the_quickstart_notebook_runs_from_top_to_end(
         for cell in cells
         for output in cell.outputs
     ]
-    said = "\n".join(outputs)
+    said = re.sub(r"\x1b\[[\d;]*m", "", "\n".join(outputs))  # without the colours
     assert "430.6" in said
     assert re.search(r"Answer: South", said), "175 units, against 150 in the North"
     pictures = [o for c in cells for o in c.outputs if "image/png" in o.get("data", {})]
