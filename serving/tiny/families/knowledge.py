@@ -72,19 +72,21 @@ def _page(rng: random.Random, subject: _Subject, sentences: list[str]) -> WebPag
     )
 
 
-def _web(rng: random.Random, relation: Relation, subject: _Subject) -> tuple[list[WebPage], str]:
-    """(pages, the answer). Only one sentence gives this fact."""
+def _web(
+    rng: random.Random, relation: Relation, subject: _Subject
+) -> tuple[list[WebPage], str, str]:
+    """(pages, the sentence that answers, the answer). Only one sentence gives this fact."""
     answer = value(rng, relation.value)
     found = _state(rng, relation, subject.phrase, answer)
     others = [r for r in WEB_BY_TOPIC[subject.topic] if r.key != relation.key]
     rng.shuffle(others)
     sentences = [found]
-    while others and len(sentences) < 3 and rng.random() < 0.3:
+    while others and len(sentences) < 3 and rng.random() < 0.45:
         other = others.pop()
         sentence = _state(rng, other, subject.phrase, value(rng, other.value))
         sentences.insert(rng.randint(0, len(sentences)), sentence)
     pages = [_page(rng, subject, sentences)]
-    for _ in range(rng.choice((0, 0, 1, 1, 2, 2))):
+    for _ in range(rng.choice((0, 1, 1, 2, 2, 3))):
         if others and rng.random() < 0.35:
             other = others.pop()
             texts = [_state(rng, other, subject.phrase, value(rng, other.value))]
@@ -92,7 +94,7 @@ def _web(rng: random.Random, relation: Relation, subject: _Subject) -> tuple[lis
         else:
             page = _distractor(rng, relation, subject)
         pages.insert(rng.randint(0, len(pages)), page)
-    return pages, answer
+    return pages, found, answer
 
 
 def _distractor(rng: random.Random, relation: Relation, subject: _Subject) -> WebPage:
@@ -113,16 +115,14 @@ def web_search(rng: random.Random, phrasings: Phrasings) -> Example:
     task = template.replace("{e}", subject.name if quoted else subject.phrase)
     if quoted and subject.topic not in _QUOTED:
         task = template.replace("'{e}'", subject.phrase)
-    query = f"{subject.name} {key}"
-    first = Step("I search the web.", f"print(web_search({literal(query)}))")
+    first = Step("I search the web.", f"print(web_search({literal(f'{subject.name} {key}')}))")
     if rng.random() < _NOTHING_SHARE:
         pages: list[WebPage] = []
         answer = NOTHING_ON_WEB
         thinking = "There are no results."
     else:
-        pages, answer = _web(rng, relation, subject)
-        # The value at once: the start of a sentence does not yet say what it is about.
-        thinking = f"{query}: {answer}"
+        pages, found, answer = _web(rng, relation, subject)
+        thinking = f"The results say: {found}"
     second = Step(thinking, f"final_answer({literal(answer)})")
     expect = Expect("text", answer)
     return Example("web_search", template, vary(rng, task), expect, [first, second], web=pages)

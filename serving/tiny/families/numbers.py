@@ -374,10 +374,6 @@ POWERS = {
             "A rectangle is {a} by {b}. How long is its diagonal?",
             "Calculate the diagonal of a rectangle that is {a} by {b}.",
             "How long is the hypotenuse when the legs are {a} and {b}?",
-            "A rectangle has sides {a} and {b}. How long is its diagonal?",
-            "How long is the diagonal of a rectangle that is {a} by {b}?",
-            "A rectangle is {a} by {b}. What is its diagonal?",
-            "A rectangle measures {a} by {b}. How long is the diagonal?",
         ),
     ),
 }
