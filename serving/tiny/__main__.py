@@ -23,7 +23,7 @@ log = logging.getLogger("serving.tiny")
 app = typer.Typer(help=__doc__, no_args_is_help=True, add_completion=False)
 
 ROOT = Path(__file__).parents[2]
-DEFAULT_TOKENS = 45_000_000
+DEFAULT_TOKENS = 36_000_000
 TESTED_PER_FAMILY = 3
 
 Work = Annotated[Path, typer.Option(help="Folder for data and checkpoints.")]

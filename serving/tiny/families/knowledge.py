@@ -72,10 +72,8 @@ def _page(rng: random.Random, subject: _Subject, sentences: list[str]) -> WebPag
     )
 
 
-def _web(
-    rng: random.Random, relation: Relation, subject: _Subject
-) -> tuple[list[WebPage], str, str]:
-    """(pages, the sentence that answers, the answer). Only one sentence gives this fact."""
+def _web(rng: random.Random, relation: Relation, subject: _Subject) -> tuple[list[WebPage], str]:
+    """(pages, the answer). Only one sentence gives this fact."""
     answer = value(rng, relation.value)
     found = _state(rng, relation, subject.phrase, answer)
     others = [r for r in WEB_BY_TOPIC[subject.topic] if r.key != relation.key]
@@ -94,7 +92,7 @@ def _web(
         else:
             page = _distractor(rng, relation, subject)
         pages.insert(rng.randint(0, len(pages)), page)
-    return pages, found, answer
+    return pages, answer
 
 
 def _distractor(rng: random.Random, relation: Relation, subject: _Subject) -> WebPage:
@@ -115,14 +113,16 @@ def web_search(rng: random.Random, phrasings: Phrasings) -> Example:
     task = template.replace("{e}", subject.name if quoted else subject.phrase)
     if quoted and subject.topic not in _QUOTED:
         task = template.replace("'{e}'", subject.phrase)
-    first = Step("I search the web.", f"print(web_search({literal(f'{subject.name} {key}')}))")
+    query = f"{subject.name} {key}"
+    first = Step("I search the web.", f"print(web_search({literal(query)}))")
     if rng.random() < _NOTHING_SHARE:
         pages: list[WebPage] = []
         answer = NOTHING_ON_WEB
         thinking = "There are no results."
     else:
-        pages, found, answer = _web(rng, relation, subject)
-        thinking = f"The results say: {found}"
+        pages, answer = _web(rng, relation, subject)
+        # The value at once: the start of a sentence does not yet say what it is about.
+        thinking = f"{query}: {answer}"
     second = Step(thinking, f"final_answer({literal(answer)})")
     expect = Expect("text", answer)
     return Example("web_search", template, vary(rng, task), expect, [first, second], web=pages)

@@ -241,6 +241,8 @@ POWERS = {
         (
             "What is {a} squared?",
             "Square {a}.",
+            "Square the number {a}.",
+            "Give the square of {a}.",
             "Compute the square of {a}.",
             "What is the square of {a}?",
             "Calculate {a} squared.",
@@ -260,6 +262,7 @@ POWERS = {
             "Compute {a} cubed.",
             "Compute the cube of {a}.",
             "What is the cube of {a}?",
+            "Cube the number {a}.",
             "Calculate {a} cubed.",
             "Find the cube of the number {a}.",
             "What is the volume of a cube with side {a}?",
@@ -374,6 +377,10 @@ POWERS = {
             "A rectangle is {a} by {b}. How long is its diagonal?",
             "Calculate the diagonal of a rectangle that is {a} by {b}.",
             "How long is the hypotenuse when the legs are {a} and {b}?",
+            "A rectangle has sides {a} and {b}. How long is its diagonal?",
+            "How long is the diagonal of a rectangle that is {a} by {b}?",
+            "A rectangle is {a} by {b}. What is its diagonal?",
+            "A rectangle measures {a} by {b}. How long is the diagonal?",
         ),
     ),
 }

@@ -161,7 +161,7 @@ def make_table(
     if extras:
         for _ in range(
             rng.randint(
-                max(0, 3 - entity - categories - number_columns - dates),
+                max(0, 2 - entity - categories - number_columns - dates),
                 max(0, 5 - entity - categories - number_columns - dates),
             )
         ):

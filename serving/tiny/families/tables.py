@@ -185,7 +185,7 @@ def _excel_question(rng: random.Random, phrasings: Phrasings) -> Example:
         phrasing=template,
         task=vary(rng, task),
         expect=question.expect,
-        steps=[look(file), Step(f"The sheet is {sheet}. {question.thinking}", code)],
+        steps=[look(file), Step(f"{question.thinking} The sheet is {sheet}.", code)],
         files=with_others(rng, template, file, excel(titles)),
     )
 
