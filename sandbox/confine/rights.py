@@ -1,0 +1,186 @@
+"""What the worker may do by virtue of who it is: user id, capabilities, signals from its parent.
+
+Linux only. The order in `drop` matters: changing the user clears
+the signal on the parent's end and the capabilities needed for the steps before it.
+"""
+
+import contextlib
+import ctypes
+import os
+import pwd
+import random
+import signal
+import struct
+from pathlib import Path
+
+from sandbox.confine import kernel
+
+# Ids that systemd's table of user ids (systemd.io/UIDS-GIDS) leaves to nobody: below 65536, so
+# that they exist in a rootless container too, and outside of the ranges of people, services
+# (DynamicUser begins at 61184) and containers.
+USER_IDS = range(60706, 61184)
+
+_PR_CAP_AMBIENT_CLEAR_ALL = 4
+# NOROOT and NO_CAP_AMBIENT_RAISE on, NO_SETUID_FIXUP and KEEP_CAPS off, all of them locked: user 0
+# stays without capabilities whatever it runs (capabilities(7)).
+_SECUREBITS = 0b0000_0001 | 0b0000_0010 | 0b0000_1000 | 0b0010_0000 | 0b0100_0000 | 0b1000_0000
+_CAPABILITY_VERSION_3 = 0x20080522
+
+
+def drop(uid: int | None, *, dumpable: bool = False) -> None:
+    """Give up every right for good: user id (with `uid`, as root), capabilities, gaining new ones.
+
+    `dumpable`: processes of the same user may look into this one, as a broker has to.
+    Raises OSError where the system refuses.
+    """
+    with contextlib.suppress(OSError):  # when memory runs out: this process, not the app
+        Path("/proc/self/oom_score_adj").write_text("1000")
+    _drop_bounding_set()
+    if uid is not None:
+        os.setgroups([])
+        os.setresgid(uid, uid, uid)
+        os.setresuid(uid, uid, uid)
+    with contextlib.suppress(OSError):  # Linux before 4.3
+        kernel.prctl(kernel.PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL)
+    _clear_capabilities()
+    kernel.prctl(kernel.PR_SET_NO_NEW_PRIVS, 1)
+    kernel.prctl(kernel.PR_SET_DUMPABLE, int(dumpable))
+
+
+def end_with_parent(parent: int) -> None:
+    """Be killed when the parent ends. Raises OSError if it isn't `parent` any more.
+
+    The signal comes when the *thread* that started this process ends. Call it after `drop`:
+    a change of the user id clears it.
+    """
+    kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        raise OSError("the app ended while the sandbox was starting")
+
+
+def _drop_bounding_set() -> None:
+    """Needs CAP_SETPCAP; without it there is nothing that could be gained either."""
+    if not _effective() & (1 << 8):
+        return
+    with contextlib.suppress(OSError):  # not everywhere; the empty bounding set does the same
+        kernel.prctl(kernel.PR_SET_SECUREBITS, _SECUREBITS)
+    for capability in range(64):
+        try:
+            kernel.prctl(kernel.PR_CAPBSET_DROP, capability)
+        except OSError:
+            if capability == 0:
+                raise
+            return  # past the last one that this kernel knows
+
+
+def _effective() -> int:
+    header, data = struct.pack("=II", _CAPABILITY_VERSION_3, 0), ctypes.create_string_buffer(24)
+    if kernel.libc().capget(ctypes.create_string_buffer(header), data) != 0:
+        raise kernel.failure("capget")
+    low, _, _, high, _, _ = struct.unpack("=6I", data.raw)
+    return int(low | high << 32)
+
+
+def _clear_capabilities() -> None:
+    header, data = struct.pack("=II", _CAPABILITY_VERSION_3, 0), bytes(24)
+    if kernel.libc().capset(ctypes.create_string_buffer(header), data) != 0:
+        raise kernel.failure("capset")
+
+
+def give(path: Path, uid: int | None) -> None:
+    """Make the file or folder at `path`, itself no link, belong to a worker with its own user id.
+
+    For what the app puts into the workspace after the session began. Without a user id of its
+    own (None) the worker is the app's user and nothing has to change. Raises OSError.
+    """
+    if uid is not None:
+        os.chown(path, uid, uid, follow_symlinks=False)
+
+
+def give_all(folder: Path, uid: int | None) -> None:
+    """`give` for a folder and everything in it; never follows a link, however deep it goes."""
+    if uid is None:
+        return
+    give(folder, uid)
+    waiting = [str(folder)]
+    while waiting:
+        with os.scandir(waiting.pop()) as entries:
+            for entry in entries:
+                os.chown(entry.path, uid, uid, follow_symlinks=False)
+                if entry.is_dir(follow_symlinks=False):
+                    waiting.append(entry.path)
+
+
+def private_user(workspace: Path, needed: list[Path]) -> int | None:
+    """A user id for the session of `workspace`, or None where it can't have one of its own.
+
+    It can as root (with the capabilities for it) where every folder on the way to the workspace
+    and to the `needed` files is open to it. A workspace keeps the id that it had; another gets
+    one that nobody has: no name, no process, no neighbour of the workspace.
+    """
+    if os.geteuid() != 0 or not _may_change_user():
+        return None
+    if not _passable(workspace.resolve().parent) or not all(map(_open_to_all, needed)):
+        return None
+    owner = workspace.stat().st_uid if workspace.exists() else 0
+    if owner in USER_IDS:
+        return owner
+    taken = _users_with_processes() | _owners_beside(workspace)
+    free = [uid for uid in USER_IDS if uid not in taken and _is_mapped(uid) and not _named(uid)]
+    return random.SystemRandom().choice(free) if free else None
+
+
+def _may_change_user() -> bool:
+    """CAP_CHOWN, CAP_SETGID, CAP_SETUID: Docker gives them to root, a dropped one has none."""
+    return _effective() & 0b1100_0001 == 0b1100_0001
+
+
+def _passable(folder: Path) -> bool:
+    """Whether another user can pass through the folder and all above it."""
+    return all(each.stat().st_mode & 0o001 for each in (folder, *folder.parents))
+
+
+def _open_to_all(path: Path) -> bool:
+    """Whether another user can read the file or list the folder, by both its names."""
+    real = path.resolve()
+    try:
+        mode = real.stat().st_mode
+        return bool(mode & 0o004) and _passable(real.parent) and _passable(path.absolute().parent)
+    except OSError:
+        return False
+
+
+def _users_with_processes() -> set[int]:
+    users = set()
+    for entry in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            users.add(entry.stat().st_uid)
+    return users
+
+
+def _owners_beside(workspace: Path) -> set[int]:
+    """Who owns the other workspaces: their files must stay closed to this one."""
+    owners = set()
+    with contextlib.suppress(OSError), os.scandir(workspace.parent) as entries:
+        for entry in entries:
+            with contextlib.suppress(OSError):
+                owners.add(entry.stat(follow_symlinks=False).st_uid)
+    return owners
+
+
+def _is_mapped(uid: int) -> bool:
+    """Whether the id exists in this container (user_namespaces(7))."""
+    try:
+        lines = Path("/proc/self/uid_map").read_text().splitlines()
+    except OSError:
+        return True
+    spans = [tuple(map(int, line.split())) for line in lines]
+    return any(inside <= uid < inside + length for inside, _, length in spans)
+
+
+def _named(uid: int) -> bool:
+    try:
+        pwd.getpwuid(uid)
+    except KeyError:
+        return False
+    return True
