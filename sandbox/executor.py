@@ -12,7 +12,7 @@ import shutil
 import sys
 import threading
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +39,9 @@ class SandboxExecutor(PythonExecutor):
     memory_bytes: address space of the worker; beyond it the code gets a MemoryError.
     on_output: gets printed text as it comes, in the thread that runs the step.
     on_tool_call: gets a record when a tool is called and when it has come back.
+    imports: the top-level modules that the code may import besides the standard library's;
+    None for all that are installed.
+    packages: the folder of the packages that were installed for this session.
     confine: level of confinement, see `sandbox.confine`.
     tool_timeout_seconds: how long one call of a tool may take; then the code gets a TimeoutError.
 
@@ -54,6 +57,8 @@ class SandboxExecutor(PythonExecutor):
         memory_bytes: int = 4 * 1024**3,
         on_output: Callable[[str], None] | None = None,
         on_tool_call: Callable[[Record], None] | None = None,
+        imports: Sequence[str] | None = None,
+        packages: Path | None = None,
         confine: str = "process",
         tool_timeout_seconds: float = 120,
     ) -> None:
@@ -65,11 +70,15 @@ class SandboxExecutor(PythonExecutor):
         # Asked when a step begins and as it runs. A session sets it to its own flag, raised before
         # it calls `interrupt`: then no moment is left in which a stop could get lost.
         self.stopped: Callable[[], bool] = lambda: False
+        # Told which module a step lacked; what it returns ends the step's observation.
+        self.on_missing: Callable[[str], str] = lambda module: ""
         self.state: dict[str, Any] = {"_print_outputs": ""}
         self.artefacts: list[Path] = []
         self._timeout_seconds = timeout_seconds
         self._output_chars = output_chars
         self._memory_bytes = memory_bytes
+        self._imports = imports
+        self._packages = packages
         self._tool_timeout_seconds = tool_timeout_seconds
         self._tools: dict[str, BoundTool] = {}
         self._variables: dict[str, Any] = {}
@@ -105,6 +114,8 @@ class SandboxExecutor(PythonExecutor):
             memory_bytes=self._memory_bytes,
             output_chars=self._output_chars,
             max_calls=MAX_CALLS,
+            imports=self._imports,
+            packages=self._packages,
         )
         self._unsent = {"tools", "variables"}
 
@@ -253,7 +264,8 @@ class SandboxExecutor(PythonExecutor):
                 f"The Python process {outcome.gone} and was restarted. {_GONE}", kind="limit"
             )
         if outcome.status == "error":
-            raise CodeError(outcome.text)
+            note = self.on_missing(outcome.missing) if outcome.missing else ""
+            raise CodeError(f"{outcome.text}\n{note}" if note else outcome.text)
 
     def _replace(self) -> None:
         """Drop the worker and start the next one in the background."""

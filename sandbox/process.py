@@ -12,7 +12,7 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
@@ -72,7 +72,15 @@ class WorkerProcess:
     """One worker process and its three pipes. Not thread-safe, but for `interrupt`."""
 
     def __init__(
-        self, workspace: Path, *, level: str, memory_bytes: int, output_chars: int, max_calls: int
+        self,
+        workspace: Path,
+        *,
+        level: str,
+        memory_bytes: int,
+        output_chars: int,
+        max_calls: int,
+        imports: Sequence[str] | None = None,
+        packages: Path | None = None,
     ) -> None:
         self.ready = False
         self._frames = wire.Frames()
@@ -89,6 +97,8 @@ class WorkerProcess:
             "memory_bytes": memory_bytes,
             "output_chars": output_chars,
             "max_calls": max_calls,
+            "imports": None if imports is None else list(imports),
+            "packages": str(packages.resolve()) if packages is not None else "",
             "reader": reader,
             "writer": writer,
             "parent": os.getpid(),

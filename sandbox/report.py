@@ -19,10 +19,13 @@ from io import TextIOBase
 from types import TracebackType
 from typing import Any, TextIO
 
+from sandbox import packages
+
 MAX_MESSAGE = 500
 MAX_LINE = 200
 MAX_FRAMES = 6
 
+_MODULE_FILE = re.compile(r" \((?:/.*|unknown location)\)$")  # of use to nobody here
 _STEP_FILE = re.compile(r"<step (\d+)>")
 _USUAL_NAMES = {
     "np": "import numpy as np",
@@ -110,7 +113,10 @@ def headline(error: BaseException, known: Iterable[str] = ()) -> str:
         message = f"(its text failed with {type(inner).__name__})"
     if isinstance(error, MemoryError) and not message:
         message = "the code needed more memory than the sandbox has"
-    message = _cut(message) + _suggestion(error, known)
+    if isinstance(error, ImportError):
+        message = _MODULE_FILE.sub("", message)
+    suggestion = _suggestion(error, known)
+    message = _cut(message.removesuffix(".") if suggestion else message) + suggestion
     return f"{name}: {message}" if message else name
 
 
@@ -118,6 +124,8 @@ def _suggestion(error: BaseException, known: Iterable[str]) -> str:
     try:
         if type(error) is NameError and error.name:
             return _suggest_name(error.name, known)
+        if isinstance(error, ImportError):
+            return packages.explain(error, known)
         if type(error) is AttributeError and error.name and error.obj is not None:
             public = [name for name in dir(error.obj) if not name.startswith("_")]
             return _did_you_mean(error.name, public)

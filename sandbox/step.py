@@ -69,6 +69,7 @@ class Outcome:
     timed_out: bool = False
     cancelled: bool = False
     gone: str = ""
+    missing: str = ""  # the module whose absence ended the step
 
 
 class StepRun:
@@ -197,6 +198,10 @@ class StepRun:
         if not self._outcome.answered:
             self._outcome.answered, self._outcome.value = True, value
 
+    def _take_wanted(self, name: str) -> None:
+        if name.isidentifier() and len(name) <= 100:
+            self._outcome.missing = name
+
     def _take_done(self, status: str, text: str, interrupted: bool, body: bytes | None) -> None:
         outcome = self._outcome
         if status not in ("ok", "error"):
@@ -220,6 +225,7 @@ _TAKES: dict[str, tuple[Callable[..., None], list[list[type]]]] = {
     "tail": (StepRun._take_tail, [[int, str]]),
     "call": (StepRun._take_call, [[int, str, bytes]]),
     "final": (StepRun._take_final, [[bytes]]),
+    "wanted": (StepRun._take_wanted, [[str]]),
     "done": (
         StepRun._take_done,
         [[str, str, bool, bytes], [str, str, bool, type(None)]],

@@ -24,7 +24,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from sandbox import confine, figures, report, values, wire
+from sandbox import confine, figures, packages, report, values, wire
 from sandbox.artefacts import HIDDEN
 from sandbox.channel import Calls, Channel, Printed
 
@@ -56,6 +56,7 @@ class Worker:
         self._main = types.ModuleType("__main__")
         self._main.__dict__["__builtins__"] = builtins
         builtins.input = _no_input
+        self._imports = packages.Imports(config["imports"], config["packages"], config["workspace"])
         self._restore_builtins = functools.partial(vars(builtins).update, dict(vars(builtins)))
         self._tools: dict[str, Callable[..., Any]] = {}
         self._loop: Any = None
@@ -165,6 +166,7 @@ class Worker:
                 os._exit(75)
             if not self._answered:
                 status, text = "error", self._describe(error)
+                self._report_missing(error)
             self._after_error()
         self._running = False
         _flush_files(self._main.__dict__)
@@ -183,6 +185,15 @@ class Worker:
             return wire.clean_text(report.describe(error, self._step, known))
         except Exception:  # noqa: BLE001
             return f"{type(error).__name__}: (the error can't be shown)"
+
+    def _report_missing(self, error: BaseException) -> None:
+        """Tell the app which package the code would have needed."""
+        try:
+            name = packages.missing(error)
+        except Exception:  # noqa: BLE001 - the exception's attributes are the agent's
+            return
+        if name and not self._channel.forked:
+            self._channel.send("wanted", self._channel.nonce, wire.clean_text(name[:100]))
 
     @staticmethod
     def _after_error() -> None:
@@ -245,6 +256,7 @@ class Worker:
 
     def _prepare_paths(self) -> None:
         """The workspace is last on the path, so that no file there hides a library."""
+        self._imports.put_on_path()
         folder = str(self._workspace)
         sys.path[:] = [entry for entry in sys.path if entry != folder] + [folder]
         sys.path_importer_cache.pop(folder, None)  # a module written in the last step is found
