@@ -1,35 +1,23 @@
 """The app's side of one worker: start it, talk with it without ever blocking, end it for sure."""
 
 import contextlib
-import json
 import os
-import queue
 import select
-import shutil
 import signal
-import subprocess
-import sys
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
 import psutil
 
 from errors import SandboxError
-from sandbox import confine, wire
-from sandbox.artefacts import HIDDEN
+from sandbox import launch, wire
 
 START_SECONDS = 60
 MAX_RAW_BYTES = 64 * 1024 * 1024
-_ROOT = Path(__file__).resolve().parent.parent
-_BOOT = (
-    "import sys; sys.path.insert(0, {root!r}); from sandbox.worker import main; "
-    "del sys.path[0]; sys.dont_write_bytecode = True; main()"
-)
 
 
 class Wake:
@@ -99,17 +87,12 @@ class WorkerProcess:
             "max_calls": max_calls,
             "imports": None if imports is None else list(imports),
             "packages": str(packages.resolve()) if packages is not None else "",
-            "reader": reader,
-            "writer": writer,
-            "parent": os.getpid(),
         }
         try:
-            self._process = _start(workspace, config, raw_writer)
-        except OSError as error:
+            self._process = launch.start(workspace, config, (reader, writer, raw_writer))
+        except SandboxError:
             self._close()
-            raise SandboxError(
-                f"The sandbox can't be started: {error}", fix="Check memory and the workspace."
-            ) from None
+            raise
         finally:
             for descriptor in (reader, writer, raw_writer):
                 os.close(descriptor)
@@ -203,20 +186,19 @@ class WorkerProcess:
 
     def interrupt(self) -> None:
         """Ask the running code to stop (SIGINT)."""
-        with contextlib.suppress(ProcessLookupError):
-            self._process.send_signal(signal.SIGINT)
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.pid, signal.SIGINT)
 
     def kill(self) -> None:
         """End the worker and every process that it started and that can still be found."""
         children: list[psutil.Process] = []
         with contextlib.suppress(psutil.Error):
             children = psutil.Process(self.pid).children(recursive=True)
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(self.pid, signal.SIGKILL)
+        self._process.kill()
         for child in children:
             with contextlib.suppress(psutil.Error):
                 child.kill()
-        self._process.wait()
+        self._process.release()
         self._close()
 
     def _close(self) -> None:
@@ -228,9 +210,8 @@ class WorkerProcess:
 
     def _reason(self) -> str:
         """Why the channel ended; ends a worker that only closed it."""
-        try:
-            code = self._process.wait(timeout=0.5)
-        except subprocess.TimeoutExpired:
+        code = self._process.wait(0.5)
+        if code is None:
             return "closed its channel to the app"
         if code >= 0:
             return f"ended itself (exit code {code})"
@@ -247,69 +228,3 @@ def _start_error(shown: str) -> SandboxError:
         fix="`python -m sandbox status` says what this machine allows; "
         "a larger sandbox_memory_mb may help.",
     )
-
-
-def _start(workspace: Path, config: dict[str, Any], raw_writer: int) -> "subprocess.Popen[bytes]":
-    own = workspace / HIDDEN
-    for name in ("home", "tmp", "matplotlib"):
-        (own / name).mkdir(parents=True, exist_ok=True)
-    _copy_font_list(own / "matplotlib")
-    command = [sys.executable, "-I", "-X", "utf8", "-c", _BOOT.format(root=str(_ROOT))]
-
-    def start() -> "subprocess.Popen[bytes]":
-        return subprocess.Popen(
-            [*command, json.dumps(config)],
-            stdin=subprocess.DEVNULL,
-            stdout=raw_writer,
-            stderr=raw_writer,
-            cwd=workspace,
-            env=confine.environment(own),
-            pass_fds=(config["reader"], config["writer"]),
-            start_new_session=True,
-        )
-
-    return _spawner().run(start)
-
-
-def _copy_font_list(folder: Path) -> None:
-    """Matplotlib's list of fonts takes a second to build; take the user's, if there is one."""
-    for cache in (Path("~/.cache/matplotlib"), Path("~/.matplotlib")):
-        for found in cache.expanduser().glob("fontlist-v*.json"):
-            with contextlib.suppress(OSError):
-                if not (folder / found.name).exists():
-                    shutil.copyfile(found, folder / found.name)
-
-
-class _Spawner:
-    """The thread that starts every worker. It lives as long as the app, since the kernel ends
-    a worker when the thread that started it ends (PR_SET_PDEATHSIG)."""
-
-    def __init__(self) -> None:
-        self.pid = os.getpid()
-        self._jobs: queue.SimpleQueue[tuple[Callable[[], Any], Future[Any]]] = queue.SimpleQueue()
-        threading.Thread(target=self._work, name="sandbox-spawner", daemon=True).start()
-
-    def run(self, job: Callable[[], Any]) -> Any:
-        """Run `job` in the thread and wait for it."""
-        future: Future[Any] = Future()
-        self._jobs.put((job, future))
-        return future.result()
-
-    def _work(self) -> None:
-        while True:
-            job, future = self._jobs.get()
-            try:
-                future.set_result(job())
-            except BaseException as error:  # noqa: BLE001 - handed to the caller, whatever it is
-                future.set_exception(error)
-
-
-_lock = threading.Lock()
-_only: list[_Spawner] = []
-
-
-def _spawner() -> _Spawner:
-    with _lock:
-        if not _only or _only[0].pid != os.getpid():  # a forked app has lost the thread
-            _only[:] = [_Spawner()]
-        return _only[0]

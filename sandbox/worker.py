@@ -22,12 +22,13 @@ import threading
 import types
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from sandbox import confine, figures, packages, report, values, wire
 from sandbox.artefacts import HIDDEN
 from sandbox.channel import Calls, Channel, Printed
 
+CANNOT_START = 78  # the exit code of a process in which no code may run
 _FLAGS = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
 _CO_COROUTINE = 0x80
 _MAX_VALUE = 1024 * 1024
@@ -66,7 +67,7 @@ class Worker:
         self._answered = False
         self._spare: bytearray | None = None
 
-    def serve(self) -> None:
+    def serve(self) -> NoReturn:
         """Read and run until the app closes the wire."""
         report.set_workspace(str(self._workspace), str(self._workspace / HIDDEN))
         sys.set_int_max_str_digits(_MAX_DIGITS)
@@ -95,7 +96,9 @@ class Worker:
                         self._inbox.put(message)
         finally:
             # The app has gone, or this thread can't go on; either way nothing is left to do.
-            os.killpg(0, signal.SIGKILL)
+            with contextlib.suppress(OSError):  # confined, it may end itself only
+                os.killpg(0, signal.SIGKILL)
+            os._exit(74)
 
     def _take_result(self, nonce: str, number: int, ok: bool, body: bytes) -> None:
         if nonce == self._channel.nonce:
@@ -313,17 +316,23 @@ def _packed_value(value: Any) -> bytes:
     return wire.pack(values.show(value))
 
 
-def main() -> None:
-    """Confine this process and serve; the one argument is its configuration, as JSON."""
-    config = json.loads(sys.argv[1])
-    sys.argv = [""]
+def start(config: dict[str, Any]) -> NoReturn:
+    """Confine this process and serve; called with a single thread running."""
     try:
         confine.confine(
             config["level"], memory_bytes=config["memory_bytes"], parent=config["parent"]
         )
     except (OSError, ValueError) as error:
         sys.stderr.write(f"the sandbox can't be confined: {error}\n")
-        sys.exit(78)
+        sys.stderr.flush()
+        os._exit(CANNOT_START)
     for name in [name for name in sys.modules if name.partition(".")[0] == "sandbox"]:
         del sys.modules[name]  # the agent's code has no use for them
     Worker(config).serve()
+
+
+def main() -> None:
+    """Start as a process of its own; the one argument is the configuration, as JSON."""
+    config = json.loads(sys.argv[1])
+    sys.argv = [""]
+    start(config)

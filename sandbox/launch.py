@@ -1,0 +1,364 @@
+"""The app's side of starting workers: forked from the template, or directly where there is none."""
+
+import atexit
+import contextlib
+import json
+import os
+import queue
+import select
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from pathlib import Path
+from typing import Any, Protocol
+
+from errors import SandboxError
+from sandbox import confine
+from sandbox.artefacts import HIDDEN
+
+_ROOT = Path(__file__).resolve().parent.parent
+_BOOT = (
+    "import sys; sys.path.insert(0, {root!r}); from sandbox.{module} import main; "
+    "del sys.path[0]; {then}main()"
+)
+_ANSWER_SECONDS = 30  # the template answers at once, but for the import that it is in
+_MAX_DEATHS = 3
+
+
+class Started(Protocol):
+    """A process that was started: the leader of the process group of one sandbox."""
+
+    pid: int
+
+    def wait(self, seconds: float) -> int | None:
+        """Its exit code (negative: the signal that ended it), or None if it lives on."""
+
+    def kill(self) -> None:
+        """End it, and its process group."""
+
+    def release(self) -> None:
+        """Wait for its end and give up its number."""
+
+
+class Direct:
+    """A worker started as a new Python."""
+
+    def __init__(self, config: dict[str, Any], environment: dict[str, str], raw: int) -> None:
+        descriptors = (config["reader"], config["writer"])
+        self._process: subprocess.Popen[bytes] = spawner().run(
+            lambda: _popen(
+                _command("worker", json.dumps(config), "sys.dont_write_bytecode = True; "),
+                stdout=raw,
+                stderr=raw,
+                cwd=config["workspace"],
+                env=environment,
+                pass_fds=descriptors,
+            )
+        )
+        self.pid = self._process.pid
+
+    def wait(self, seconds: float) -> int | None:
+        try:
+            return self._process.wait(timeout=seconds)
+        except subprocess.TimeoutExpired:
+            return None
+
+    def kill(self) -> None:
+        _kill_group(self.pid)
+        self._process.kill()
+
+    def release(self) -> None:
+        self._process.wait()
+
+
+class Forked:
+    """A worker forked from the template."""
+
+    def __init__(self, template: "TemplateProcess", pid: int) -> None:
+        self.pid = pid
+        self._template = template
+        self._code: Future[int] = Future()
+        self._descriptor = -1
+        with contextlib.suppress(OSError):  # it is a zombie at worst, so the number is still its
+            self._descriptor = os.pidfd_open(pid)
+
+    def ended(self, code: int) -> None:
+        """Called when the template reports the end, or has ended itself."""
+        if not self._code.done():
+            self._code.set_result(code)
+
+    def wait(self, seconds: float) -> int | None:
+        # The template may be in an import: the kernel knows earlier whether the process lives.
+        if self._descriptor >= 0 and not _readable(self._descriptor, seconds):
+            return None
+        with contextlib.suppress(TimeoutError):
+            return self._code.result(timeout=max(seconds, 3.0))
+        return None if self._descriptor < 0 else -signal.SIGKILL
+
+    def kill(self) -> None:
+        _kill_group(self.pid)
+        with contextlib.suppress(ProcessLookupError):  # it may not have got to its own group yet
+            os.kill(self.pid, signal.SIGKILL)
+
+    def release(self) -> None:
+        if self._descriptor >= 0:
+            _readable(self._descriptor, _ANSWER_SECONDS)
+            os.close(self._descriptor)
+            self._descriptor = -1
+        self._template.release(self)
+
+
+def _kill_group(leader: int) -> None:
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(leader, signal.SIGKILL)
+
+
+def _readable(descriptor: int, seconds: float) -> bool:
+    poll = select.poll()
+    poll.register(descriptor, select.POLLIN)
+    return bool(poll.poll(max(0.0, seconds) * 1000))
+
+
+class TemplateGone(Exception):
+    """The template has ended, or was never there."""
+
+
+class TemplateProcess:
+    """The template, seen from the app. `fork` may be called from any thread."""
+
+    def __init__(self, skip: list[str]) -> None:
+        self.app = os.getpid()
+        self.warm = threading.Event()
+        self.importing = ""
+        self.missing: list[str] = []
+        self.gone = False
+        self._lock = threading.Lock()
+        self._number = 0
+        self._answers: dict[int, Future[Forked]] = {}
+        self._children: dict[int, Forked] = {}
+        self._folder = tempfile.mkdtemp(prefix="hearth-template-")
+        own = Path(self._folder)
+        prepare_folder(own)
+        self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        config = {
+            "control": theirs.fileno(),
+            "parent": os.getpid(),
+            "skip": skip,
+            "folder": self._folder,
+        }
+        environment = confine.environment(own) | _ONE_THREAD
+        try:
+            self._process = spawner().run(
+                lambda: _popen(
+                    _command("template", json.dumps(config)),
+                    stdout=subprocess.DEVNULL,
+                    stderr=subprocess.DEVNULL,
+                    cwd=own,
+                    env=environment,
+                    pass_fds=(theirs.fileno(),),
+                )
+            )
+        except BaseException:
+            self._control.close()
+            shutil.rmtree(self._folder, ignore_errors=True)
+            raise
+        finally:
+            theirs.close()
+        threading.Thread(target=self._listen, name="sandbox-template", daemon=True).start()
+        atexit.register(self.end)
+
+    def fork(
+        self, config: dict[str, Any], environment: dict[str, str], descriptors: list[int]
+    ) -> Forked:
+        """A new worker. Raises TemplateGone, or OSError where the system refuses."""
+        answer: Future[Forked] = Future()
+        with self._lock:
+            if self.gone:
+                raise TemplateGone
+            self._number += 1
+            number = self._number
+            self._answers[number] = answer
+            message = {"fork": number, "config": config, "environment": environment}
+            try:
+                socket.send_fds(self._control, [json.dumps(message).encode()], descriptors)
+            except OSError:
+                self._answers.pop(number)
+                raise TemplateGone from None
+        try:
+            return answer.result(timeout=_ANSWER_SECONDS)
+        except TimeoutError:
+            self.end()
+            raise TemplateGone from None
+
+    def release(self, child: Forked) -> None:
+        """The number of a process that has ended is no longer needed."""
+        with self._lock:
+            if self._children.pop(child.pid, None) is not None and not self.gone:
+                with contextlib.suppress(OSError):
+                    self._control.send(json.dumps({"release": child.pid}).encode())
+
+    def end(self) -> None:
+        """End it, and with it every worker that it forked."""
+        if self.app == os.getpid():
+            self._process.kill()
+            shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _listen(self) -> None:
+        with contextlib.suppress(OSError):
+            while data := self._control.recv(64 * 1024):
+                self._take(json.loads(data))
+        self._process.wait()
+        with self._lock:
+            self.gone = True
+            self._control.close()
+            children, self._children = list(self._children.values()), {}
+            answers, self._answers = list(self._answers.values()), {}
+        for answer in answers:
+            answer.set_exception(TemplateGone())
+        for child in children:
+            child.ended(-signal.SIGKILL)
+        atexit.unregister(self.end)
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _take(self, message: dict[str, Any]) -> None:
+        if "importing" in message:
+            self.importing = message["importing"]
+        elif "warm" in message:
+            self.importing, self.missing = "", message["missing"]
+            self.warm.set()
+        elif "exited" in message:
+            with self._lock:
+                child = self._children.get(message["exited"])
+            if child is not None:
+                child.ended(message["code"])
+        else:
+            self._answer(message)
+
+    def _answer(self, message: dict[str, Any]) -> None:
+        with self._lock:
+            answer = self._answers.pop(message["forked" if "forked" in message else "failed"])
+            if "pid" in message:
+                child = self._children[message["pid"]] = Forked(self, message["pid"])
+        if "pid" in message:
+            answer.set_result(child)
+        else:
+            answer.set_exception(OSError(message["error"]))
+
+
+# Threads of a library in C would not live through a fork. The worker may start its own.
+_ONE_THREAD = {
+    "OPENBLAS_NUM_THREADS": "1",
+    "OMP_NUM_THREADS": "1",
+    "MKL_NUM_THREADS": "1",
+    "JE_ARROW_MALLOC_CONF": "background_thread:false",
+}
+
+
+def warm_up() -> "TemplateProcess | None":
+    """Start the template, if there can be one and there is none; returns it without waiting."""
+    if sys.platform != "linux":
+        return None
+    with _lock:
+        known: TemplateProcess | None = _template[0] if _template else None
+        if known is not None and known.app == os.getpid():
+            if not known.gone:
+                return known
+            _deaths.append(known.importing)
+        if len(_deaths) >= _MAX_DEATHS:
+            return None
+        # A library whose import ended the template is not tried a second time.
+        try:
+            _template[:] = [TemplateProcess([name for name in _deaths if name])]
+        except OSError:
+            return None
+        return _template[0]
+
+
+def start(workspace: Path, config: dict[str, Any], descriptors: tuple[int, int, int]) -> Started:
+    """Start a worker; `descriptors` are its ends: to read, to write, and for stray output.
+
+    Raises SandboxError where the system refuses.
+    """
+    own = workspace / HIDDEN
+    try:
+        prepare_folder(own)
+        environment = confine.environment(own)
+        for _ in range(2):
+            template = warm_up()
+            if template is None:
+                break
+            with contextlib.suppress(TemplateGone):
+                return template.fork(config, environment, list(descriptors))
+        reader, writer, raw = descriptors
+        config = {**config, "reader": reader, "writer": writer, "parent": os.getpid()}
+        return Direct(config, environment, raw)
+    except OSError as error:
+        raise SandboxError(
+            f"The sandbox can't be started: {error}", fix="Check memory and the workspace."
+        ) from None
+
+
+def prepare_folder(own: Path) -> None:
+    """The folders of a worker's own, with matplotlib's list of fonts: it takes a second to
+    build, so the user's is taken, if there is one."""
+    for name in ("home", "tmp", "matplotlib"):
+        (own / name).mkdir(parents=True, exist_ok=True)
+    for cache in (Path("~/.cache/matplotlib"), Path("~/.matplotlib")):
+        for found in cache.expanduser().glob("fontlist-v*.json"):
+            with contextlib.suppress(OSError):
+                if not (own / "matplotlib" / found.name).exists():
+                    shutil.copyfile(found, own / "matplotlib" / found.name)
+
+
+def _command(module: str, argument: str, then: str = "") -> list[str]:
+    boot = _BOOT.format(root=str(_ROOT), module=module, then=then)
+    return [sys.executable, "-I", "-X", "utf8", "-c", boot, argument]
+
+
+def _popen(command: list[str], **options: Any) -> "subprocess.Popen[bytes]":
+    return subprocess.Popen(command, stdin=subprocess.DEVNULL, start_new_session=True, **options)
+
+
+class _Spawner:
+    """The thread that starts every process. It lives as long as the app, since the kernel ends
+    a process when the thread that started it ends (PR_SET_PDEATHSIG)."""
+
+    def __init__(self) -> None:
+        self.pid = os.getpid()
+        self._jobs: queue.SimpleQueue[tuple[Callable[[], Any], Future[Any]]] = queue.SimpleQueue()
+        threading.Thread(target=self._work, name="sandbox-spawner", daemon=True).start()
+
+    def run(self, job: Callable[[], Any]) -> Any:
+        """Run `job` in the thread and wait for it."""
+        future: Future[Any] = Future()
+        self._jobs.put((job, future))
+        return future.result()
+
+    def _work(self) -> None:
+        while True:
+            job, future = self._jobs.get()
+            try:
+                future.set_result(job())
+            except BaseException as error:  # noqa: BLE001 - handed to the caller, whatever it is
+                future.set_exception(error)
+
+
+_lock = threading.Lock()
+_template: list[TemplateProcess] = []
+_deaths: list[str] = []
+_spawners: list[_Spawner] = []
+_spawners_lock = threading.Lock()
+
+
+def spawner() -> _Spawner:
+    """The app's spawner thread."""
+    with _spawners_lock:
+        if not _spawners or _spawners[0].pid != os.getpid():  # a forked app has lost the thread
+            _spawners[:] = [_Spawner()]
+        return _spawners[0]
