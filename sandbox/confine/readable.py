@@ -1,0 +1,68 @@
+"""What a confined worker may read beside its workspace: Python, its packages, a few settings.
+
+The same list for every tier. It holds no folder of the user: of a virtual environment in a home
+folder, and of the Python below it, only the libraries.
+"""
+
+import os
+import site
+import sys
+import sysconfig
+from pathlib import Path
+
+# Shared libraries of the system, loaded when a package that needs them is imported.
+_LIBRARIES = ("/lib", "/lib64", "/lib32", "/usr/lib", "/usr/lib64", "/usr/local/lib")
+_LIBRARIES += ("/usr/local/lib64", "/nix/store")
+# Time zones and fonts.
+_SHARED = (
+    "/usr/share/zoneinfo",
+    "/usr/share/fonts",
+    "/usr/local/share/fonts",
+    "/usr/share/fontconfig",
+    "/usr/share/X11/fonts",
+    "/var/cache/fontconfig",
+    "/etc/fonts",
+)
+# The loader's cache, the local time, the names of file types, the version of the system, and
+# what OpenSSL reads when hashlib is imported (Debian, Fedora).
+_SETTINGS = (
+    "/etc/ld.so.cache",
+    "/etc/localtime",
+    "/etc/timezone",
+    "/etc/mime.types",
+    "/etc/os-release",
+    "/etc/ssl/openssl.cnf",
+    "/etc/pki/tls/openssl.cnf",
+    "/etc/crypto-policies/back-ends/opensslcnf.config",
+)
+# How many processors there are; the numeric libraries ask.
+_SYSTEM = ("/sys/devices/system/cpu",)
+
+DEVICES_TO_READ = ("/dev/zero", "/dev/random", "/dev/urandom")
+DEVICES_TO_WRITE = ("/dev/null",)
+
+
+def python() -> list[Path]:
+    """The folders of this interpreter: standard library, packages, its own shared libraries."""
+    prefixes = {sys.prefix, sys.exec_prefix, sys.base_prefix, sys.base_exec_prefix}
+    found = [Path(prefix) / name for prefix in prefixes for name in ("lib", "lib64")]
+    paths = sysconfig.get_paths()
+    found += [Path(paths[name]) for name in ("stdlib", "platstdlib", "purelib", "platlib")]
+    # Of the search path only folders of packages: Debian has one of its own, a virtual environment
+    # may share the system's; what a .pth file adds is someone's source folder.
+    found += map(Path, site.getsitepackages())
+    found += [Path(entry) for entry in sys.path if entry.endswith(("site-packages", "-packages"))]
+    searched = os.environ.get("LD_LIBRARY_PATH", "").split(":")
+    found += [Path(entry) for entry in searched if entry.startswith("/") and entry != "/"]
+    return _existing(found)
+
+
+def paths() -> list[Path]:
+    """Every file and folder to read, resolved, none inside another; only what is there."""
+    named = (*_LIBRARIES, *_SHARED, *_SETTINGS, *_SYSTEM)
+    return _existing([*python(), *map(Path, named)])
+
+
+def _existing(candidates: list[Path]) -> list[Path]:
+    real = {path.resolve() for path in candidates if path.exists()}
+    return sorted(path for path in real if real.isdisjoint(path.parents))
