@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
-from sandbox.confine import limits
+from sandbox.confine import kernel, landlock, limits, rights, seccomp
 from sandbox.confine.limits import RESERVE_BYTES, begin_step, environment, hold_reserve
 from sandbox.confine.tiers import TIERS, Tier
 
@@ -88,8 +88,6 @@ def enter(c: Confinement) -> None:
     give_up_rights(c)
     if c.tier == "unconfined":
         return
-    from sandbox.confine import landlock, seccomp
-
     truncate = True
     if c.tier == "landlock":
         truncate = landlock.restrict(c.workspace, c.readable) >= landlock.ABI_TRUNCATE
@@ -111,8 +109,6 @@ def give_up_rights(c: Confinement, *, dumpable: bool = False) -> None:
     )
     parent = c.parent or os.getppid()
     if sys.platform == "linux":
-        from sandbox.confine import kernel, rights
-
         if c.tier == "unconfined":
             # What the code starts and detaches falls to the worker, where the app finds it.
             kernel.prctl(kernel.PR_SET_CHILD_SUBREAPER, 1)

@@ -11,8 +11,15 @@ import sysconfig
 from pathlib import Path
 
 # Shared libraries of the system, loaded when a package that needs them is imported.
-_LIBRARIES = ("/lib", "/lib64", "/lib32", "/usr/lib", "/usr/lib64", "/usr/local/lib")
-_LIBRARIES += ("/usr/local/lib64", "/nix/store")
+_LIBRARIES = (
+    "/lib",
+    "/lib64",
+    "/usr/lib",
+    "/usr/lib64",
+    "/usr/local/lib",
+    "/usr/local/lib64",
+    "/nix/store",
+)
 # Time zones and fonts.
 _SHARED = (
     "/usr/share/zoneinfo",

@@ -7,7 +7,6 @@ the signal on the parent's end and the capabilities needed for the steps before 
 import contextlib
 import ctypes
 import os
-import pwd
 import random
 import signal
 import struct
@@ -179,6 +178,8 @@ def _is_mapped(uid: int) -> bool:
 
 
 def _named(uid: int) -> bool:
+    import pwd  # not there on Windows, where the app says that it needs another system
+
     try:
         pwd.getpwuid(uid)
     except KeyError:
