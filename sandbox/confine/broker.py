@@ -15,17 +15,9 @@ import os
 import socket
 from collections.abc import Callable
 
-from sandbox.confine import (
-    Confinement,
-    bpf,
-    give_up_rights,
-    keeper,
-    kernel,
-    readable,
-    rights,
-    seccomp,
-)
+from sandbox.confine import bpf, keeper, kernel, readable, rights, seccomp
 from sandbox.confine.broker_files import Files, refused
+from sandbox.confine.common import Confinement, give_up_rights
 from sandbox.confine.notify import PATH_MAX, Call, Gone, Listener
 from sandbox.confine.syscalls import numbers
 

@@ -22,11 +22,17 @@ def fork() -> int:
     return child
 
 
-def keep(worker: int, descriptors: Iterable[int], work: Callable[[], None]) -> NoReturn:
+def keep(
+    worker: int,
+    descriptors: Iterable[int],
+    work: Callable[[], None],
+    also: Iterable[int] = (),
+) -> NoReturn:
     """Be the keeper: do `work`, then end as the worker did. Never returns.
 
     Everything but standard error and `descriptors` is closed, the worker's pipes among it: the
-    app sees them close when the worker ends. If `work` raises, worker and keeper end.
+    app sees them close when the worker ends. If `work` raises, worker and keeper end. `also`
+    are child processes that end with the worker.
     """
     try:
         close_others(descriptors)
@@ -34,7 +40,11 @@ def keep(worker: int, descriptors: Iterable[int], work: Callable[[], None]) -> N
     except BaseException as error:  # noqa: BLE001 - whatever it is, the keeper ends here
         os.kill(worker, signal.SIGKILL)
         os.write(2, f"the sandbox's keeper failed: {type(error).__name__}: {error}\n".encode())
-    end_as(worker)
+    status = wait(worker)
+    for child in also:
+        os.kill(child, signal.SIGKILL)
+        wait(child)
+    end_as(status)
 
 
 def close_others(kept: Iterable[int]) -> None:
@@ -51,19 +61,18 @@ def close_others(kept: Iterable[int]) -> None:
         os.close(null)
 
 
-def end_as(child: int) -> NoReturn:
-    """Wait for the child and end with its exit code, or by the signal that ended it."""
-    while True:
-        try:
-            _, status = os.waitpid(child, 0)
-            break
-        except InterruptedError:
-            continue
+def wait(child: int) -> int:
+    """Wait for the child's end; its status as waitpid(2) gives it."""
+    _, status = os.waitpid(child, 0)
+    return status
+
+
+def end_as(status: int) -> NoReturn:
+    """End with the same exit code, or by the same signal."""
     if os.WIFSIGNALED(status):
         number = os.WTERMSIG(status)
-        if number not in (signal.SIGKILL, signal.SIGSTOP):
+        if number != signal.SIGKILL:
             signal.signal(number, signal.SIG_DFL)
             signal.pthread_sigmask(signal.SIG_UNBLOCK, {number})
         os.kill(os.getpid(), number)
-        os._exit(128 + number)  # a signal that does not end a process
-    os._exit(os.waitstatus_to_exitcode(status))
+    os._exit(os.waitstatus_to_exitcode(status) & 0xFF)

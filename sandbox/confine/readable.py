@@ -45,6 +45,8 @@ _SETTINGS = (
 # How many processors there are; the numeric libraries ask.
 _SYSTEM = ("/sys/devices/system/cpu",)
 
+NAMED = (*_LIBRARIES, *_SHARED, *_SETTINGS, *_SYSTEM)
+
 DEVICES_TO_READ = ("/dev/zero", "/dev/random", "/dev/urandom")
 DEVICES_TO_WRITE = ("/dev/null",)
 
@@ -66,8 +68,7 @@ def python() -> list[Path]:
 
 def paths() -> list[Path]:
     """Every file and folder to read, resolved, none inside another; only what is there."""
-    named = (*_LIBRARIES, *_SHARED, *_SETTINGS, *_SYSTEM)
-    return _existing([*python(), *map(Path, named)])
+    return _existing([*python(), *map(Path, NAMED)])
 
 
 def _existing(candidates: list[Path]) -> list[Path]:
