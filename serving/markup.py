@@ -1,16 +1,22 @@
 """What the text of a reply is recognised by: tags, fences, quotes. Pure; used by serving.reply."""
 
+import ast
 import re
 import textwrap
+import warnings
 from typing import Literal
 
-Finish = Literal["code", "stop", "length", "cancelled"]
+Finish = Literal["code", "stop", "length", "repetition", "thinking_budget", "cancelled"]
 
 PYTHON = frozenset({"python", "py", "python3", "ipython", "tool_code"})
 NESTING = frozenset({"markdown", "md"})  # blocks that may show a python fence as an example
+CALLS = frozenset({"json", "tool_call", "tool_calls", "tool", "tool_use"})
+"""Languages of blocks that may hold a tool call written as JSON."""
 LINE = 200  # a fence's line is no longer than this, in characters
 INLINE = 300  # nor is `<code>` with its content on one line
+GAP = 16  # spaces beside a tag that are looked past
 QUOTES = "'\"`"
+_GOES_ON = ",.;:!?)，。；：、！？）"
 
 TURN_STARTS = frozenset({"<｜Assistant｜>", "<｜begin▁of▁sentence｜>", "<|im_start|>"})
 TURNS = TURN_STARTS | {
@@ -29,11 +35,18 @@ TURNS = TURN_STARTS | {
 _TURN = r"<\|\w{1,24}\|>|<｜[^<>\n\"'`~#\\]{1,24}｜>"
 _FENCES = r"`{3,64}|~{3,64}"
 _CODE_CLOSE = r"(?i:</code>)"
+# The keys that a tool call begins with, whoever's format it is.
+_CALL_KEYS = r"(?:name|tool|tool_name|function|action|thoughts?|code|type|arguments|parameters)"
+_OBJECT = rf"\{{[ \t\r\n]{{0,{GAP}}}\"{_CALL_KEYS}\""
 
-THINK_TAG = re.compile(r"</?think>")
-PROSE = re.compile(rf"</?think>|(?i:<code\b[^<>\n`~]{{0,40}}>)|{_FENCES}|{_TURN}")
+THINKING = re.compile(r"</?think>")
+PROSE = re.compile(
+    rf"</?think>|(?i:<code\b[^<>\n`~]{{0,40}}>)|<tool_call>|{_OBJECT}|{_FENCES}|{_TURN}"
+)
 PLAIN = re.compile(rf"\"\"\"|'''|[\"'#]|{_FENCES}|{_CODE_CLOSE}|</think>|{_TURN}")
 OTHER = re.compile(rf"{_FENCES}|</think>")
+TOOL_CALL = re.compile(r"</tool_call>|</think>")
+OBJECT = re.compile(rf"\\[\s\S]|[\"{{}}]|{_FENCES}|</think>")
 IN_STRING = {
     '"': re.compile(r"\\[\s\S]|[\"\n]"),
     "'": re.compile(r"\\[\s\S]|['\n]"),
@@ -47,7 +60,9 @@ CODE_END = re.compile(rf"\n|{_CODE_CLOSE}")
 HALF_CLOSED = re.compile(r"(?:`+|~+|</?[code]{0,4})\s*\Z")
 _RUNS = frozenset("\"'`~")  # characters that mean more when several stand together
 _TAG = 47  # the longest tag, in characters
-_BEGINNINGS = ("<think>", "</think>", "</code>", "<code")
+_BEGINNINGS = ("<think>", "</think>", "</code>", "<code", "<tool_call>", "</tool_call>")
+_OBJECT_BEGUN = re.compile(rf"\{{[ \t\r\n]{{0,{GAP}}}(?:\"\w{{0,10}})?\Z")
+_OBJECT_CHARS = 2 + GAP + 10
 _CALL = re.compile(
     r"^[ \t]{0,40}(?:import \w|from [\w.]{1,80} import "
     r"|(?:\w[\w, ]{0,80}= ?)?[A-Za-z_][\w.]{0,80}\(.*\)[ \t]{0,8}$)",
@@ -62,13 +77,16 @@ class Block:
         self.run, self.language, self.indent = run, language, indent
         self.empty = True  # nothing but white space so far
         self.quote = ""  # what the present position is inside of: a string's quote, or "#"
+        self.depth = 0  # of braces, in a JSON object
         self.maybe: tuple[int, str] | None = None
         """Parts and content up to a fence inside a string, which may never have been closed."""
+        self.size = 0  # characters of content
         self._chunks: list[str] = []
 
     def add(self, chunk: str) -> None:
         """Take in more of the content."""
         self._chunks.append(chunk)
+        self.size += len(chunk)
         self.empty = self.empty and chunk.isspace()
 
     @property
@@ -83,13 +101,15 @@ class Block:
 
     @property
     def acts(self) -> bool:
-        """Whether its content is to be run."""
-        return not self.empty if self.is_python else not self.language and calls(self.content)
+        """Whether its content is to be run: Python that does something."""
+        if self.is_python:
+            return not only_comments(self.content)
+        return not self.language and calls(self.content)
 
 
 def undecided(text: str, start: int) -> int:
     """How many characters at the end of `text`, from `start` on, may begin something."""
-    return max(_begun_run(text, start), _begun_tag(text, start))
+    return max(_begun_run(text, start), _begun_tag(text, start), _begun_object(text, start))
 
 
 def _begun_run(text: str, start: int) -> int:
@@ -110,9 +130,40 @@ def _begun_tag(text: str, start: int) -> int:
     return len(tail) if begins or any(tag.startswith(tail) for tag in _BEGINNINGS) else 0
 
 
+def _begun_object(text: str, start: int) -> int:
+    opened = text.rfind("{", max(start, len(text) - _OBJECT_CHARS))
+    return len(text) - opened if opened >= 0 and _OBJECT_BEGUN.match(text, opened) else 0
+
+
+def goes_on(before: str, after: str) -> bool:
+    """Whether a sentence goes on around a tag, which is then only talked about.
+
+    `before` and `after` are the characters beside it on its line, spaces left out.
+    """
+    if not (before.isalpha() or before in (",", "，", "、")):
+        return False
+    return after in _GOES_ON or after.islower() or (after.isalpha() and not after.isascii())
+
+
 def calls(text: str) -> bool:
     """Whether text that is not marked as Python looks like it: an import, or a call as a line."""
     return _CALL.search(text) is not None
+
+
+def only_comments(text: str) -> bool:
+    """Whether Python text does nothing: blank lines and comments, such as `# your code`."""
+    return all(line.lstrip().startswith("#") for line in text.splitlines() if line.strip())
+
+
+def parses(code: str) -> bool:
+    """Whether it is Python without a syntax error."""
+    try:
+        with warnings.catch_warnings():  # about what merely looks odd in it
+            warnings.simplefilter("ignore")
+            ast.parse(code)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return False
+    return True
 
 
 def language(info: str) -> str:
@@ -122,16 +173,23 @@ def language(info: str) -> str:
 
 
 def source(content: str, indent: int) -> str:
-    """A block's content as Python source: its fence's own indentation taken off."""
+    """A block's content as Python source.
+
+    The fence's own indentation is taken off; of an interpreter's transcript (`>>> …`) the
+    lines that were typed remain.
+    """
     content = content.replace("\r\n", "\n")
     if indent:
         content = textwrap.dedent(content)
-    return content.strip("\n").rstrip()
+    content = content.strip("\n").rstrip()
+    if content.lstrip().startswith(">>> "):
+        typed = (line.lstrip() for line in content.split("\n"))
+        content = "\n".join(line[4:] for line in typed if line.startswith((">>> ", "... ")))
+    return content
 
 
 def normal_finish(finish_reason: str | None) -> Finish:
     """A server's word for the end of a reply as one of ours."""
-    if finish_reason == "cancelled":
-        return "cancelled"
-    # vLLM ends a loop it has noticed with "repetition": cut, as by the limit.
-    return "length" if finish_reason in ("length", "max_tokens", "repetition") else "stop"
+    if finish_reason in ("cancelled", "repetition", "thinking_budget"):
+        return finish_reason  # type: ignore[return-value]
+    return "length" if finish_reason in ("length", "max_tokens") else "stop"

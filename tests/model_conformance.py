@@ -142,9 +142,11 @@ def stop_strings_never_cut(make: Make) -> None:
 
 def a_reply_cut_by_the_limit_says_so(make: Make) -> None:
     model = make([("Hm, so", "length"), ("</think>```python\nprint(", "length")], R1)
-    assert last(list(model.generate_stream(TASK))) == Reply("Hm, so", "", None, None, "length")
     reply = last(list(model.generate_stream(TASK)))
-    assert (reply.code, reply.finish) == (None, "length")
+    assert reply == Reply("Hm, so", "", None, None, "length", "thinking")
+    assert reply.reason == "length"
+    reply = last(list(model.generate_stream(TASK)))
+    assert (reply.code, reply.finish, reply.ended_in) == (None, "length", "code")
 
 
 def replies_come_in_order(make: Make) -> None:

@@ -220,7 +220,7 @@ def test_no_answer_beside_code_nor_from_a_cut_line() -> None:
 
 @pytest.mark.parametrize(
     ("reason", "finish"),
-    [("stop", "stop"), (None, "stop"), ("length", "length"), ("repetition", "length"),
+    [("stop", "stop"), (None, "stop"), ("length", "length"), ("repetition", "repetition"),
      ("cancelled", "cancelled")],
 )  # fmt: skip
 def test_finish_and_the_open_block(reason: str | None, finish: str) -> None:
