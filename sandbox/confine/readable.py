@@ -4,6 +4,7 @@ The same list for every tier. It holds no folder of the user: of a virtual envir
 folder, and of the Python below it, only the libraries.
 """
 
+import contextlib
 import os
 import site
 import sys
@@ -72,5 +73,8 @@ def paths() -> list[Path]:
 
 
 def _existing(candidates: list[Path]) -> list[Path]:
-    real = {path.resolve() for path in candidates if path.exists()}
+    real = set()
+    for path in candidates:
+        with contextlib.suppress(OSError, RuntimeError):  # not there, or closed to this user
+            real.add(path.resolve(strict=True))
     return sorted(path for path in real if real.isdisjoint(path.parents))
