@@ -2,32 +2,42 @@
 
 What is replaced, and why (smolagents 1.26):
 
+* `_run_stream`: it yields in a `finally`, so that closing it raises RuntimeError; it always
+  begins at step 1, so that no run can be resumed; at the last step it asks once more and
+  hands out whatever comes, thinking included.
 * `_step_stream`: it sends stop strings, which cut a reply inside its thinking; it looks for
-  code in the thinking too, joins several blocks, and runs plain prose as code.
+  code in the thinking too, joins several blocks, runs plain prose as code, joins all deltas
+  anew for each one, and ends the run when the context is full.
 * `write_memory_to_messages`: it keeps the thinking and sends the code twice.
 * `initialize_system_prompt`: its prompt holds six examples, which reasoning models do worse
   with, and two thousand tokens.
-* `_handle_max_steps_reached`: it asks once more and hands out whatever comes, thinking
-  included.
 
-The loop itself (`run`, `_run_stream`), the step types and the memory are smolagents' own.
+The memory, the step types and the entry (`run`) are smolagents' own.
 """
 
 import threading
 import time
 from collections.abc import Callable, Generator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from smolagents import CodeAgent, LogLevel, Model, Tool
 from smolagents.agents import ActionOutput, ActionStep, PromptTemplates
 from smolagents.local_python_executor import PythonExecutor
+from smolagents.memory import FinalAnswerStep
 from smolagents.models import ChatMessage, ChatMessageStreamDelta
-from smolagents.monitoring import AgentLogger
-from smolagents.utils import AgentExecutionError, AgentParsingError
+from smolagents.monitoring import AgentLogger, Timing
 
-from agent import context, events
-from errors import CodeError
+from agent import context, events, guards, outcome
+from agent.compaction import Compaction, Window
+from agent.context import Step
+from agent.outcome import Outcome
+from agent.running import Ran, Runner
+from errors import Cancelled, ContextTooLong, HearthError
+
+MOST_COMPACTIONS = 4
+"""So often in a row a prompt is made shorter for a server that finds it too long."""
 
 _UNUSED_TEMPLATES: PromptTemplates = {
     "system_prompt": "",
@@ -40,12 +50,26 @@ _UNUSED_TEMPLATES: PromptTemplates = {
     "final_answer": {"pre_messages": "", "post_messages": ""},
 }
 
+Stream = Generator[Any, None, Any]
 
-def answer_text(value: Any) -> str:
-    """The answer as text: floats without the noise of binary fractions, text as it stands."""
-    if isinstance(value, float):
-        return repr(round(value, 10))
-    return value if isinstance(value, str) else str(value)
+
+@dataclass(frozen=True)
+class Demands:
+    """What must have happened before an answer in words counts."""
+
+    needs_tools: bool = False
+    attached: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Broken:
+    """A step that broke off after its reply had come.
+
+    `told`: what the model is told instead of running the reply's code; empty: the code is run.
+    """
+
+    reply: Any
+    told: str = ""
 
 
 class ReasoningCodeAgent(CodeAgent):
@@ -53,7 +77,8 @@ class ReasoningCodeAgent(CodeAgent):
 
     `emit` receives each event of the run as it happens; `cancel`, once set, ends the model's
     reply and the running code with `errors.Cancelled`. `instructions` is the whole prompt
-    that opens the conversation; `workspace` the folder the executor works in.
+    that opens the conversation; `workspace` the folder the executor works in. How the run ended
+    stands in `outcome` when it is over.
     """
 
     def __init__(
@@ -71,8 +96,12 @@ class ReasoningCodeAgent(CodeAgent):
     ) -> None:
         self.emit = emit
         self.cancel = cancel
-        self.workspace = workspace
-        self.remembers_turns = remembers_turns
+        self.demands = Demands()
+        self.outcome: Outcome | None = None
+        self.window = Window(model, instructions, remembers_turns=remembers_turns)
+        # Never more characters than the context has tokens, which is about a third of it.
+        most = getattr(getattr(model, "family", None), "context_tokens", 32_768)
+        self.runner = Runner(executor, workspace, most_chars=min(context.OBSERVATION_CHARS, most))
         super().__init__(
             tools=tools,
             model=model,
@@ -88,37 +117,111 @@ class ReasoningCodeAgent(CodeAgent):
         return self.instructions or ""
 
     def write_memory_to_messages(self, summary_mode: bool = False) -> list[ChatMessage]:
-        return context.messages(
-            self.instructions or "", self.memory.steps, remembers_turns=self.remembers_turns
-        )
+        return self.window.messages(self.memory.steps)
 
-    def _step_stream(
-        self, memory_step: ActionStep
-    ) -> Generator[ChatMessageStreamDelta | ActionOutput]:
+    def go_on(self, first: int, broken: Broken | None = None) -> Stream:
+        """Go on with the run that the memory holds, at step `first`."""
+        return self._steps(first, broken)
+
+    def _run_stream(self, task: str, max_steps: int, images: Any = None) -> Stream:
+        return self._steps(1)
+
+    def _steps(self, first: int, broken: Broken | None = None) -> Stream:
+        self.runner.send_tools(self.tools)
+        self.outcome = None
+        self.step_number = first
+        while self.outcome is None and self.step_number <= self.max_steps:
+            step = self._new_step()
+            yield from self._finished(step, self._step_stream(step, broken))
+            broken = None
+            self.step_number += 1
+        if self.outcome is None:
+            why = f"The run reached its limit of {self.max_steps} steps."
+            step = self._new_step(context.LAST_REQUEST)
+            yield from self._finished(step, self._last_request(step, why, broken))
+            known = outcome.collected(context.run_steps(self.memory.steps), why)
+            self.outcome = self.outcome or known
+        yield FinalAnswerStep(self.outcome.answer or "")
+
+    def _new_step(self, asked: str = "") -> Step:
+        return Step(self.step_number, Timing(start_time=time.time()), asked=asked)
+
+    def _finished(self, step: Step, stream: Stream) -> Stream:
+        """The step's stream; whatever happens in it, the memory then holds a reply that came."""
+        try:
+            yield from stream
+        finally:
+            if step.model_output is not None:
+                self.memory.steps.append(step)
+            self._finalize_step(step)
+        yield step
+
+    @property
+    def _so_far(self) -> list[Step]:
+        """The steps of this run that are done."""
+        return context.run_steps(self.memory.steps)
+
+    # -- one step -----------------------------------------------------------------------
+
+    def _step_stream(self, memory_step: ActionStep, broken: Broken | None = None) -> Stream:
         """One step: ask the model, then run its code or take its answer."""
-        self.emit(events.StepStarted(memory_step.step_number))
-        reply = yield from self._ask(memory_step)
-        if reply.code:
-            memory_step.code_action = reply.code
-            yield self._run_code(memory_step, reply.code)
-        elif reply.answer:
-            self._finish_step(memory_step, "", None, time.monotonic())
-            memory_step.action_output = reply.answer
+        step = memory_step
+        assert isinstance(step, Step)
+        reply = broken.reply if broken else (yield from self._ask(step))
+        step.model_output, step.stated = reply.text, reply.answer
+        refused = guards.demand(
+            self._so_far,
+            needs_tools=self.demands.needs_tools,
+            attached=self.demands.attached,
+        )
+        if reply.code and not guards.is_empty_program(reply.code):
+            step.code_action = reply.code
+            if broken and broken.told:
+                self._finish(step, Ran(broken.told, "interrupted"))
+            else:
+                yield self._act(step)
+        elif reply.code is None and reply.answer and not refused:
+            self._finish(step, Ran("", answer=reply.answer))
+            self.outcome = Outcome("answered", reply.answer, "stated")
             yield ActionOutput(output=reply.answer, is_final_answer=True)
         else:
-            text = self._no_action(reply)
-            self._finish_step(memory_step, text, "no action", time.monotonic())
-            raise AgentParsingError(text, self.logger)
+            self._idle(step, reply, refused if reply.answer else "")
 
-    def _ask(self, memory_step: ActionStep) -> Generator[ChatMessageStreamDelta, None, Any]:
+    def _ask(self, step: Step) -> Stream:
+        """The model's reply; a prompt that the server finds too long is made shorter."""
+        self.emit(events.StepStarted(step.step_number, step.asked))
+        self._make_room(step, self.window.fit(self.memory.steps, step.asked))
+        for _ in range(MOST_COMPACTIONS):
+            try:
+                return (yield from self._stream(step))
+            except ContextTooLong as error:
+                made = self.window.refused(self.memory.steps, step.asked, error.message)
+                if made is None:
+                    raise
+                self._make_room(step, made)
+        return (yield from self._stream(step))
+
+    def _make_room(self, step: Step, made: Compaction | None) -> None:
+        if made is not None:
+            shape = made.shape
+            self.emit(
+                events.Compacted(
+                    step.step_number,
+                    shape.trimmed,
+                    shape.summarised,
+                    shape.most_chars,
+                    made.tokens_before,
+                    made.tokens_after,
+                )
+            )
+
+    def _stream(self, step: Step) -> Generator[ChatMessageStreamDelta, None, Any]:
         """Stream the model's reply as events; returns the client's `Reply`."""
-        number = memory_step.step_number
-        memory_step.model_input_messages = self.write_memory_to_messages()
+        number = step.step_number
+        step.model_input_messages = self.window.messages(self.memory.steps, step.asked)
         started = time.monotonic()
         reply, usage = None, None
-        for delta in self.model.generate_stream(
-            memory_step.model_input_messages, cancel=self.cancel
-        ):
+        for delta in self.model.generate_stream(step.model_input_messages, cancel=self.cancel):
             if delta.reasoning:
                 self.emit(events.ThinkingDelta(number, delta.reasoning))
             if delta.content:
@@ -127,8 +230,9 @@ class ReasoningCodeAgent(CodeAgent):
             yield delta
         if reply is None:
             raise RuntimeError("the model's stream ended without its last delta")
-        memory_step.model_output = reply.text
-        memory_step.token_usage = usage
+        step.token_usage = usage
+        if usage is not None:
+            self.window.learn(step.model_input_messages, usage.input_tokens)
         self.emit(
             events.ModelReplied(
                 number,
@@ -144,51 +248,76 @@ class ReasoningCodeAgent(CodeAgent):
         )
         return reply
 
-    def _run_code(self, memory_step: ActionStep, code: str) -> ActionOutput:
-        """Run the code in the executor. Raises AgentExecutionError for the model's mistakes."""
-        started = time.monotonic()
-        try:
-            result = self.python_executor(code)
-        except CodeError as error:
-            printed = str(self.python_executor.state.get("_print_outputs", ""))
-            text = context.observation_text(printed, str(error))
-            self._finish_step(memory_step, text, error.kind, started)
-            raise AgentExecutionError(str(error), self.logger) from error
-        if not result.is_final_answer:
-            text = context.observation_text(result.logs, value=result.output)
-            self._finish_step(memory_step, text, None, started)
-            return ActionOutput(output=None, is_final_answer=False)
-        self._finish_step(memory_step, "", None, started)
-        # Text, always: for any other value smolagents imports torch to see if it is a tensor.
-        memory_step.action_output = answer_text(result.output)
-        return ActionOutput(output=memory_step.action_output, is_final_answer=True)
+    def _act(self, step: Step) -> ActionOutput:
+        """Run the step's code."""
+        code = step.code_action or ""
+        ran = self.runner.run(step.step_number, code, self.demands.attached)
+        text, before = ran.observation, 0
+        if ran.answer is None:
+            if ran.failed and self.instructions:
+                text = f"{text}\n{guards.name_hint(text, self._so_far, self.tools)}".rstrip()
+            before = guards.repeats(self._so_far, code, text)
+            if before:
+                text = f"{text}\n{guards.REPEATED}"
+        self._finish(step, ran, text)
+        if ran.answer is not None:
+            # Text, always: for any other value smolagents imports torch to see if it is a tensor.
+            self.outcome = Outcome("answered", ran.answer, "computed")
+        elif before + 1 >= guards.MOST_REPEATS:
+            why = f"The same code gave the same result {before + 1} times."
+            self.outcome = outcome.collected([*self._so_far, step], why, outcome.ASK_OTHERWISE)
+        return ActionOutput(output=ran.answer, is_final_answer=ran.answer is not None)
 
-    def _finish_step(
-        self, memory_step: ActionStep, observation: str, error: str | None, started: float
-    ) -> None:
-        memory_step.observations = observation
-        made: list[str] = []
-        if memory_step.code_action:
-            made = [
-                str(path.relative_to(self.workspace)) for path in self.python_executor.artefacts
-            ]
+    def _idle(self, step: Step, reply: Any, refused: str) -> None:
+        """A reply with nothing to act on: the model is told, and after several the run ends."""
+        spent = step.token_usage.output_tokens if step.token_usage else None
+        most = getattr(self.model, "max_tokens", None)
+        text = refused or guards.instruction(reply, most if reply.finish == "length" else spent)
+        self._finish(step, Ran(text, "no action"))
+        done = [*self._so_far, step]
+        if guards.idle(done) >= guards.MOST_IDLE:
+            idle = done[-guards.MOST_IDLE :]
+            said = idle if guards.best_text(idle) else done
+            why = f"The model wrote {guards.MOST_IDLE} replies in a row without code that runs"
+            self.outcome = outcome.in_words(said, why + " or an answer that counts.")
+
+    def _finish(self, step: Step, ran: Ran, observation: str | None = None) -> None:
+        """The step is over: note it in the memory's step, and say so."""
+        step.observations = ran.observation if observation is None else observation
+        step.failed = ran.failed
+        if ran.answer is not None:
+            step.is_final_answer, step.action_output = True, ran.answer
+        if ran.checkpoint is not None:
+            self.emit(ran.checkpoint)
         self.emit(
             events.StepFinished(
-                memory_step.step_number,
-                observation,
-                error,
-                made,
-                round(time.monotonic() - started, 3),
+                step.step_number,
+                step.observations,
+                ran.failed or None,
+                ran.artefacts,
+                round(ran.seconds, 3),
+                ran.answer,
             )
         )
 
-    def _no_action(self, reply: Any) -> str:
-        if reply.finish != "length":
-            return context.NO_ACTION
-        tokens = getattr(self.model, "max_tokens", None) or "?"
-        text = context.CUT_SHORT if reply.text.strip() else context.STILL_THINKING
-        return text.format(tokens=tokens)
-
-    def _handle_max_steps_reached(self, task: str) -> Any:
-        """No further request: the session words what is known from the steps there are."""
-        return ""  # text, or smolagents imports torch to look at it
+    def _last_request(self, step: Step, why: str, broken: Broken | None) -> Stream:
+        """No step is left: ask once for an answer from what is known."""
+        try:
+            reply = broken.reply if broken else (yield from self._ask(step))
+        except Cancelled:
+            raise
+        except HearthError as error:  # what is known still counts
+            self.emit(events.Notice(f"The last request failed: {error.message}"))
+            return
+        step.model_output, step.stated = reply.text, reply.answer
+        ran = Ran("")
+        if reply.code and "final_answer" in reply.code and not (broken and broken.told):
+            step.code_action = reply.code
+            ran = self.runner.run(step.step_number, reply.code)
+        elif not reply.code and reply.finish not in ("length", "repetition"):
+            ran = Ran("", answer=reply.answer or reply.text.strip() or None)
+        self._finish(step, ran)
+        if ran.answer is not None:
+            how = "computed" if step.code_action else "stated"
+            self.outcome = Outcome("answered", ran.answer, how, why, outcome.MORE_STEPS)
+        yield ActionOutput(output=ran.answer, is_final_answer=ran.answer is not None)

@@ -6,13 +6,19 @@ of plain values (text, numbers, booleans, lists, dictionaries), so that
 `event_from_dict(event_to_dict(e)) == e` and JSON holds it whole.
 """
 
+import math
 from dataclasses import asdict, dataclass, field
 from typing import Any
+
+MAX_SHOWN_CHARS = 2000
 
 
 @dataclass(frozen=True)
 class RunStarted:
-    """A task was accepted. `files` are names in the workspace; `time` is ISO 8601, UTC."""
+    """A task was accepted. `files` are names in the workspace; `time` is ISO 8601, UTC.
+
+    `needs_tools`: an answer counts only after code has run.
+    """
 
     run: str
     task: str
@@ -21,14 +27,19 @@ class RunStarted:
     family: str
     max_steps: int
     time: str
+    needs_tools: bool = False
     type: str = "run_started"
 
 
 @dataclass(frozen=True)
 class StepStarted:
-    """The model is about to be asked. Steps count from 1 within a run."""
+    """The model is about to be asked. Steps count from 1 within a run.
+
+    `asked` is what it is told beyond the conversation so far, if anything.
+    """
 
     step: int
+    asked: str = ""
     type: str = "step_started"
 
 
@@ -52,7 +63,10 @@ class TextDelta:
 
 @dataclass(frozen=True)
 class ModelReplied:
-    """The whole reply. `finish` is `code`, `stop` or `length`; token counts are 0 where unknown."""
+    """The whole reply. Token counts are 0 where unknown.
+
+    `finish` says why it ended, in the words of the model seam: `code`, `stop`, `length` …
+    """
 
     step: int
     thinking: str
@@ -100,10 +114,29 @@ class OutputDelta:
 
 
 @dataclass(frozen=True)
+class Checkpoint:
+    """Whether a step's code may be run again to rebuild its variables; comes before the step's end.
+
+    `reason` says why not, or is empty. `calls` are the tool calls of the step with their whole
+    results, in the order they were made: `{tool, arguments, value}` or `{tool, arguments, error:
+    [type, text]}`; running the step again takes them from here. `result` is a digest of what the
+    code showed, which has to be the same again.
+    """
+
+    step: int
+    replayable: bool
+    reason: str
+    calls: list[dict[str, Any]]
+    result: str = ""
+    type: str = "checkpoint"
+
+
+@dataclass(frozen=True)
 class StepFinished:
     """A step ended. `observation` is what the model reads next; `error` names its kind, or None.
 
-    `artefacts` are names of workspace files the code made or changed.
+    `artefacts` are names of workspace files the code made or changed. `answer` is set in the
+    step that ended the run with an answer.
     """
 
     step: int
@@ -111,7 +144,43 @@ class StepFinished:
     error: str | None
     artefacts: list[str]
     seconds: float
+    answer: str | None = None
     type: str = "step_finished"
+
+
+@dataclass(frozen=True)
+class Compacted:
+    """The conversation came near the model's context and is sent shortened from here on.
+
+    The counts are of steps from the session's beginning: the first `summarised` are sent as a
+    line each, the output of the first `trimmed` cut short, all other output cut to `most_chars`
+    characters (0: not at all). Tokens are those of the prompt before and after.
+    """
+
+    step: int
+    trimmed: int
+    summarised: int
+    most_chars: int
+    tokens_before: int
+    tokens_after: int
+    type: str = "compacted"
+
+
+@dataclass(frozen=True)
+class RunResumed:
+    """A run that broke off goes on, at `step`.
+
+    `rebuilt`: the variables of the steps before are there again; otherwise `reason` says why
+    not, and the model is told. `time` is ISO 8601, UTC.
+    """
+
+    run: str
+    task: str
+    step: int
+    rebuilt: bool
+    reason: str
+    time: str
+    type: str = "run_resumed"
 
 
 @dataclass(frozen=True)
@@ -124,11 +193,12 @@ class Notice:
 
 @dataclass(frozen=True)
 class RunFinished:
-    """A run ended; always the last event of a run.
+    """A run ended; always the last event of a run, unless it is resumed.
 
-    `status`: `answered`, `stopped` (by the user), `limit` (steps or time) or `failed`.
-    `provenance`: `computed` (final_answer was called), `stated` (the model wrote it),
-    `collected` (put together from the observations after a limit), or empty without an answer.
+    `status`: `answered` (by the model), `stopped` (by the user), `limit` (steps, time, or no
+    progress) or `failed`. `provenance`: `computed` (final_answer was called), `stated` (the
+    model wrote it), `collected` (put together from the observations after a limit), or empty
+    without an answer. An answer with an `error` beside it came only after a limit.
     """
 
     status: str
@@ -153,7 +223,10 @@ Event = (
     | ToolCalled
     | ToolReturned
     | OutputDelta
+    | Checkpoint
     | StepFinished
+    | Compacted
+    | RunResumed
     | Notice
     | RunFinished
 )
@@ -170,8 +243,21 @@ def event_to_dict(event: Event) -> dict[str, Any]:
 
 
 def event_from_dict(data: dict[str, Any]) -> Event:
-    """The event that `event_to_dict` wrote. Raises ValueError for an unknown `type`."""
+    """The event that `event_to_dict` wrote. Raises ValueError for what is none."""
     cls = _CLASSES.get(data.get("type", ""))
     if cls is None:
         raise ValueError(f"unknown event type {data.get('type')!r}; known: {', '.join(_CLASSES)}")
-    return cls(**data)
+    try:
+        return cls(**data)
+    except TypeError as error:
+        raise ValueError(f"no event of the type {data['type']}: {error}") from None
+
+
+def shown(value: Any) -> Any:
+    """An argument of a tool as an event may hold it: JSON, and not the whole of a long text."""
+    if value is None or isinstance(value, bool | int):
+        return value
+    if isinstance(value, float) and math.isfinite(value):  # JSON knows no other numbers
+        return value
+    text = value if isinstance(value, str) else repr(value)
+    return text if len(text) <= MAX_SHOWN_CHARS else text[:MAX_SHOWN_CHARS] + "…"

@@ -2,10 +2,10 @@
 
 A run goes on in a thread of the session's own; whoever watches only reads the list of
 events, so a closed page or a lost connection ends nothing. The session keeps no other
-state: `Session(..., history=events)` goes on where those events stopped.
+state: `Session(..., history=events)` goes on where those events stopped, and `resume` takes
+up a run that broke off there.
 """
 
-import math
 import threading
 import time
 import uuid
@@ -16,28 +16,34 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from smolagents import Model, Tool
-from smolagents.agents import ActionStep
 from smolagents.local_python_executor import CodeOutput
-from smolagents.memory import MemoryStep, TaskStep
-from smolagents.monitoring import Timing
 
-from agent import context
+from agent import context, outcome
 from agent.attachments import attach
-from agent.code_agent import ReasoningCodeAgent
+from agent.code_agent import Demands, ReasoningCodeAgent
+from agent.context import Step
 from agent.events import (
     Event,
-    ModelReplied,
     Notice,
     OutputDelta,
     RunFinished,
+    RunResumed,
     RunStarted,
-    StepFinished,
     ToolCalled,
     ToolReturned,
+    shown,
+)
+from agent.outcome import Outcome, totals
+from agent.resume import (
+    Point,
+    broke_off,
+    broken_step,
+    only_looks,
+    rebuild,
+    shape_from_events,
+    steps_from_events,
 )
 from errors import Cancelled, HearthError, InputError
-
-MAX_SHOWN_CHARS = 2000
 
 
 class Executor(Protocol):
@@ -68,8 +74,8 @@ class Session:
     `model` is a smolagents Model whose `generate_stream` ends with a delta that carries the
     split reply; `executor` runs the code in `workspace`; `store` is called with each event
     before anyone sees it, and `name` is what the store knows the session by. `history` holds
-    the events of an earlier life of this session: the conversation goes on from there, though
-    variables in the sandbox are gone.
+    the events of an earlier life of this session: the conversation goes on from there; variables
+    in the sandbox come back with `resume` only. `on_close` is called when the session is closed.
     """
 
     def __init__(
@@ -86,13 +92,15 @@ class Session:
         store: Callable[[Event], None] | None = None,
         history: Sequence[Event] = (),
         name: str = "",
+        on_close: Callable[[], None] = lambda: None,
     ) -> None:
         self.name = name or uuid.uuid4().hex[:12]
         self.workspace = workspace = workspace.absolute()
         self.limits = limits
         self._model, self._executor, self._family = model, executor, family
-        self._store = store
-        self._events: list[Event] = list(history)
+        self._store, self._on_close = store, on_close
+        self._events: list[Event] = []
+        self._remembers_turns = remembers_turns
         # Guards the events, the two flags and the raising of `_cancel`. Its lock is reentrant, so
         # a signal's handler may cancel whatever the main thread is doing.
         self._changed = threading.Condition()
@@ -101,9 +109,8 @@ class Session:
         self._cancel = threading.Event()
         self._out_of_time = False
         self._worker: threading.Thread | None = None
-        self._files: list[str] = [
-            name for e in history if isinstance(e, RunStarted) for name in e.files
-        ]
+        self._files: list[str] = []
+        self._tools = {tool.name: tool for tool in tools}
         self._agent = ReasoningCodeAgent(
             list(tools),
             model,
@@ -115,7 +122,7 @@ class Session:
             emit=self._emit,
             cancel=self._cancel,
         )
-        self._agent.memory.steps = steps_from_events(history)
+        self._take(history)
         executor.on_output = self._on_output
         executor.on_tool_call = self._on_tool_call
         # A stop between the model's reply and the start of its code must not be lost.
@@ -132,15 +139,26 @@ class Session:
         """Whether a run goes on at present; no longer once its `RunFinished` can be seen."""
         return self._running
 
-    def run(self, task: str, files: Sequence[Path] = ()) -> Iterator[Event]:
-        """Start a run and yield its events until `RunFinished`. Leaving early ends nothing."""
-        return self.follow(self.start(task, files))
+    def _take(self, history: Sequence[Event]) -> None:
+        """Go on from the events of an earlier life."""
+        self._events = list(history)
+        self._files = list(dict.fromkeys(name for e in _starts(history) for name in e.files))
+        self._agent.memory.steps = steps_from_events(history)
+        self._agent.window.shape = shape_from_events(history)
+        self._agent.runner.intact = not history
 
-    def start(self, task: str, files: Sequence[Path] = ()) -> int:
+    def run(
+        self, task: str, files: Sequence[Path] = (), *, needs_tools: bool = False
+    ) -> Iterator[Event]:
+        """Start a run and yield its events until `RunFinished`. Leaving early ends nothing."""
+        return self.follow(self.start(task, files, needs_tools=needs_tools))
+
+    def start(self, task: str, files: Sequence[Path] = (), *, needs_tools: bool = False) -> int:
         """Start a run in the session's worker; returns the index of its first event.
 
-        `files` are copied into the workspace. Raises InputError for an empty task, an
-        unreadable file, or while another run goes on.
+        `files` are copied into the workspace. With `needs_tools` an answer in words counts only
+        after code has run. Raises InputError for an empty task, an unreadable file, or while
+        another run goes on.
         """
         # Half a character, from a broken name or argument, can be neither kept nor sent.
         task = task.encode("utf-8", "replace").decode().strip()
@@ -159,17 +177,54 @@ class Session:
                 str(self._model.model_id or ""),
                 self._family,
                 self.limits.max_steps,
-                datetime.now(UTC).isoformat(timespec="seconds"),
+                _now(),
+                needs_tools,
             )
-            self._worker = threading.Thread(target=self._work, args=(started,), daemon=True)
             self._emit(started)
-            self._worker.start()
+            self._begin(lambda: self._run_agent(started, names))
         except BaseException:
-            with self._changed:
-                self._running = False
-                self._changed.notify_all()
+            self._release()
             raise
         return first
+
+    def resume(self, events: Sequence[Event] | None = None) -> Iterator[Event]:
+        """Go on with a run that broke off, and yield its further events until `RunFinished`.
+
+        A run broke off when the process was killed in its midst, when it was stopped, or when a
+        fault ended it. Its finished steps stay; the model is not asked for them again.
+        `events` are those of the run's session, for a session that has none of its own yet.
+        Raises InputError where there is no such run.
+        """
+        return self.follow(self.start_resumed(events))
+
+    def start_resumed(self, events: Sequence[Event] | None = None) -> int:
+        """Like `resume`, in the session's worker; returns the index of the first new event."""
+        with self._changed:
+            self._claim()
+            try:
+                if events is not None:
+                    if self._events:
+                        raise InputError(
+                            "This session has events of its own.",
+                            fix="Resume in a new session, or leave the events out.",
+                        )
+                    self._take(events)
+                point = broke_off(self._events)
+            except BaseException:
+                self._release()
+                raise
+            first = len(self._events)
+        self._begin(lambda: self._go_on(point))
+        return first
+
+    def _begin(self, run: Callable[[], Outcome]) -> None:
+        self._worker = threading.Thread(target=self._work, args=(run,), daemon=True)
+        self._worker.start()
+
+    def _release(self) -> None:
+        with self._changed:
+            self._running = False
+            self._changed.notify_all()
 
     def _claim(self) -> None:
         """Take the session for a run. Raises InputError where that can't be."""
@@ -222,80 +277,72 @@ class Session:
         close_model = getattr(self._model, "close", None)
         if close_model is not None:
             close_model()
+        self._on_close()
 
     # -- one run, in the worker -------------------------------------------------------
 
-    def _work(self, started: RunStarted) -> None:
+    def _work(self, run: Callable[[], Outcome]) -> None:
         clock = time.monotonic()
         timer = threading.Timer(self.limits.run_timeout_seconds, self._time_is_up, [self._worker])
         timer.daemon = True
-        outcome: dict[str, Any]
         try:
             timer.start()
-            outcome = self._run_agent(started)
+            ended = run()
         except Cancelled:
-            outcome = self._stopped()
+            ended = self._stopped()
         except HearthError as error:
-            outcome = {"status": "failed", "error": error.message, "fix": error.fix}
+            ended = outcome.failed(error)
         except Exception as error:  # noqa: BLE001 - the worker's outer edge: a run always ends in an event
-            outcome = {
-                "status": "failed",
-                "error": f"Hearth itself failed: {type(error).__name__}: {error}",
-                "fix": "Try again; if it happens again, please report it with this text.",
-            }
+            ended = Outcome(
+                "failed",
+                error=f"Hearth itself failed: {type(error).__name__}: {error}",
+                fix="Try again; if it happens again, please report it with this text.",
+            )
         finally:
             timer.cancel()
-        self._emit(RunFinished(**outcome, **self._totals(started, clock)))
+        last = self._agent.memory.steps[-1:]
+        if last and isinstance(last[0], Step):
+            last[0].given = ended.answer
+        seconds = round(time.monotonic() - clock, 3)
+        self._emit(RunFinished(**ended.fields(), **totals(self.events), seconds=seconds))
 
-    def _run_agent(self, started: RunStarted) -> dict[str, Any]:
+    def _run_agent(self, started: RunStarted, attached: Sequence[str]) -> Outcome:
+        self._agent.demands = Demands(started.needs_tools, tuple(attached))
         task = context.task_message(started.task, started.files)
         for _ in self._agent.run(task, stream=True, reset=False):
             pass
-        last = self._agent.memory.steps[-1]
-        if isinstance(last, ActionStep) and last.is_final_answer:
-            return {
-                "status": "answered",
-                "answer": str(last.action_output),
-                "provenance": "computed" if last.code_action else "stated",
-            }
-        return self._limit(f"The run reached its limit of {self.limits.max_steps} steps.")
+        assert self._agent.outcome is not None  # or the run would have raised
+        return self._agent.outcome
 
-    def _stopped(self) -> dict[str, Any]:
+    def _go_on(self, point: Point) -> Outcome:
+        """The rest of a run that broke off at `point`."""
+        if point.done is not None:
+            return Outcome("answered", point.done.answer, point.provenance)
+        agent, started = self._agent, point.started
+        rebuilt, why = True, ""
+        if not agent.runner.intact:
+            rebuilt, why = rebuild(agent.runner, self.events, all_runs=self._remembers_turns)
+        self._emit(RunResumed(started.run, started.task, point.step, rebuilt, why, _now()))
+        earlier = {name for e in _starts(self.events)[:-1] for name in e.files}
+        attached = tuple(name for name in started.files if name not in earlier)
+        agent.demands = Demands(started.needs_tools, attached)
+        agent.memory.steps = steps_from_events(self.events)
+        if point.reply is not None:
+            del agent.memory.steps[-1]  # it is to be finished
+        broken = broken_step(point, agent.runner, rebuilt, self._only_looks)
+        for _ in agent.go_on(point.step, broken):
+            pass
+        assert agent.outcome is not None
+        return agent.outcome
+
+    def _only_looks(self, name: str) -> bool:
+        return name in self._tools and only_looks(self._tools[name])
+
+    def _stopped(self) -> Outcome:
         if not self._out_of_time:
-            return {"status": "stopped", "error": "The run was stopped."}
-        seconds = self.limits.run_timeout_seconds
-        return self._limit(f"The run reached its limit of {seconds:g} seconds.")
-
-    def _limit(self, why: str) -> dict[str, Any]:
-        """What is known when a limit ends a run: the last output that was no error."""
-        fix = "Allow more with HEARTH_MAX_STEPS or HEARTH_RUN_TIMEOUT_SECONDS, or ask for less."
-        outcome: dict[str, Any] = {"status": "limit", "error": why, "fix": fix}
-        for event in reversed(self._run_events()):
-            if isinstance(event, StepFinished) and event.observation and not event.error:
-                outcome["answer"] = event.observation.removeprefix("Output:\n")
-                outcome["provenance"] = "collected"
-                break
-        return outcome
-
-    def _totals(self, started: RunStarted, clock: float) -> dict[str, Any]:
-        replies = [e for e in self._run_events() if isinstance(e, ModelReplied)]
-        made: list[str] = []
-        for event in self._run_events():
-            if isinstance(event, StepFinished):
-                made += [name for name in event.artefacts if name not in made]
-        return {
-            "artefacts": made,
-            "steps": len(replies),
-            "seconds": round(time.monotonic() - clock, 3),
-            "input_tokens": sum(e.input_tokens for e in replies),
-            "output_tokens": sum(e.output_tokens for e in replies),
-        }
-
-    def _run_events(self) -> list[Event]:
-        """The events of the present run."""
-        everything = self.events
-        starts = [i for i, e in enumerate(everything) if isinstance(e, RunStarted)]
-        return everything[starts[-1] :] if starts else []
+            return Outcome("stopped", error="The run was stopped.")
+        why = f"The run reached its limit of {self.limits.run_timeout_seconds:g} seconds."
+        return outcome.collected(context.run_steps(self._agent.memory.steps), why)
 
     # -- helpers ------------------------------------------------------------------------
 
@@ -330,7 +377,7 @@ class Session:
     def _on_tool_call(self, record: dict[str, Any]) -> None:
         step, call, tool = self._agent.step_number, record["call"], record["tool"]
         if record["phase"] == "start":
-            given = {name: _shown(value) for name, value in record["arguments"].items()}
+            given = {name: shown(value) for name, value in record["arguments"].items()}
             self._emit(ToolCalled(step, call, tool, given))
         else:
             self._emit(
@@ -342,31 +389,9 @@ class Session:
         self._emit(Notice(text))
 
 
-def _shown(value: Any) -> Any:
-    """An argument of a tool as an event may hold it: JSON, and not the whole of a long text."""
-    if value is None or isinstance(value, bool | int):
-        return value
-    if isinstance(value, float) and math.isfinite(value):  # JSON knows no other numbers
-        return value
-    text = value if isinstance(value, str) else repr(value)
-    return text if len(text) <= MAX_SHOWN_CHARS else text[:MAX_SHOWN_CHARS] + "…"
+def _starts(events: Sequence[Event]) -> list[RunStarted]:
+    return [event for event in events if isinstance(event, RunStarted)]
 
 
-def steps_from_events(history: Sequence[Event]) -> list[MemoryStep]:
-    """The agent's memory, rebuilt from a session's events; the inverse of running them."""
-    steps: list[MemoryStep] = []
-    for event in history:
-        if isinstance(event, RunStarted):
-            steps.append(TaskStep(task=context.task_message(event.task, event.files)))
-        elif isinstance(event, ModelReplied):
-            steps.append(
-                ActionStep(
-                    step_number=event.step,
-                    timing=Timing(start_time=0.0, end_time=0.0),
-                    model_output=event.text,
-                    code_action=event.code,
-                )
-            )
-        elif isinstance(event, StepFinished) and steps and isinstance(steps[-1], ActionStep):
-            steps[-1].observations = event.observation
-    return steps
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")

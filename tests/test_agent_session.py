@@ -10,13 +10,15 @@ from pathlib import Path
 import pytest
 from smolagents import Tool
 
-from agent import context
+from agent import guards
 from agent.events import (
+    Compacted,
     Event,
     ModelReplied,
     Notice,
     OutputDelta,
     RunFinished,
+    RunResumed,
     RunStarted,
     StepFinished,
     ThinkingDelta,
@@ -111,7 +113,7 @@ def test_an_error_goes_back_to_the_model(make: Make) -> None:
 def test_prose_is_never_run_and_gets_an_instruction(make: Make) -> None:
     session = make("Hm.\n</think>\n\nI would use Python.", code("final_answer(1)"))
     assert last(list(session.run("do it"))).answer == "1"
-    assert sent(session)[-2:] == ["I would use Python.", context.NO_ACTION]
+    assert sent(session)[-2:] == ["I would use Python.", guards.NO_ACTION]
 
 
 def test_thinking_to_the_limit_is_told_so(make: Make) -> None:
@@ -306,7 +308,11 @@ def test_families_that_remember_see_earlier_turns(make: Make) -> None:
     session = make(code("final_answer(1)"), code("final_answer(2)"), remembers_turns=True)
     list(session.run("first"))
     list(session.run("second"))
-    assert sent(session) == ["first", "```python\nfinal_answer(1)\n```", "second"]
+    assert sent(session) == [
+        "first",
+        "```python\nfinal_answer(1)\n```",
+        "Answer given: 1\n\nsecond",
+    ]
     forgetful = make(code("final_answer(1)"), code("final_answer(2)"), remembers_turns=False)
     list(forgetful.run("first"))
     list(forgetful.run("second"))
@@ -318,8 +324,9 @@ def test_every_kind_of_event_survives_json(make: Make) -> None:
     list(session.run("go"))
     session.notice("by the way")
     kinds = {e.type for e in session.events}
-    assert len(kinds) == 11, "the run and the notice show every kind there is"
-    for event in session.events:
+    rare = [Compacted(3, 2, 1, 0, 900, 400), RunResumed("r", "go", 2, False, "chance", "2026")]
+    assert len(kinds) == 12, "with the two rare ones, every kind there is"
+    for event in [*session.events, *rare]:
         assert event_from_dict(json.loads(json.dumps(event_to_dict(event)))) == event
     with pytest.raises(ValueError, match="unknown event"):
         event_from_dict({"type": "surprise"})

@@ -1,0 +1,154 @@
+"""The room a conversation has: counted before each request, made in one large step when short.
+
+Between two such steps the prompt only grows at its end. The oldest observations go first,
+then the oldest steps become a line each, and only then is what remains cut; the task, the
+instructions and the last steps stay. One large step rather than many small ones, since each
+makes the engine read the conversation anew: its prefix cache ends at the first changed byte.
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from smolagents.agents import ActionStep
+from smolagents.memory import MemoryStep
+from smolagents.models import ChatMessage
+
+from agent import context
+from agent.context import Shape
+from agent.tokens import TokenCounter, text_of
+
+KEPT_STEPS = 2
+"""The last steps, which stay whole as long as anything else can go."""
+_GOALS = (0.5, 0.7, 0.9)  # shares of the room that a compaction aims at, the first that can be had
+_CUTS = (2000, 800, 300)  # characters of the last observations, when nothing else is left
+_MARGIN = 64  # tokens between what we count and what the server does
+_GUESSED = 0.9  # the share of the room that may be filled by an estimate
+_TOLD = re.compile(
+    r"(?:context (?:length|window|size)\D{0,40}|max_model_len\D{0,12}|up to |limit (?:is|of) )"
+    r"(\d{3,8})",
+    re.IGNORECASE,
+)
+
+
+@dataclass(frozen=True)
+class Compaction:
+    """A change of shape, with the prompt's tokens before and after."""
+
+    shape: Shape
+    tokens_before: int
+    tokens_after: int
+
+
+class Window:
+    """What of a conversation a model is sent. `shape` is how it is sent at present.
+
+    The model object's `family.context_tokens` and `max_tokens` give the room, or what its
+    `context_limit()` says, or what the server said in a refusal.
+    """
+
+    def __init__(self, model: Any, instructions: str, *, remembers_turns: bool) -> None:
+        self.shape = Shape()
+        self.counter = TokenCounter(model)
+        self._model = model
+        self._instructions = instructions
+        self._remembers_turns = remembers_turns
+        self._told: int | None = None  # the context's size as the server itself said
+
+    def messages(
+        self, steps: Sequence[MemoryStep], asked: str = "", shape: Shape | None = None
+    ) -> list[ChatMessage]:
+        """The prompt in the present shape, or in another one."""
+        return context.messages(
+            self._instructions,
+            steps,
+            remembers_turns=self._remembers_turns,
+            shape=self.shape if shape is None else shape,
+            asked=asked,
+        )
+
+    @property
+    def room(self) -> int:
+        """The tokens that a prompt may have, beside the reply's."""
+        total = self._told or self._context_tokens()
+        reply = getattr(self._model, "max_tokens", None) or 0
+        return max(total - reply - _MARGIN, total // 4)
+
+    def fit(self, steps: Sequence[MemoryStep], asked: str = "") -> Compaction | None:
+        """Make room if the next prompt needs it; None if it fits, or can't be made to."""
+        tokens = self.counter.count(self.messages(steps, asked))
+        if tokens <= self.room * (1 if self.counter.exact else _GUESSED):
+            return None
+        return self._compact(steps, asked, tokens, self.room)
+
+    def refused(self, steps: Sequence[MemoryStep], asked: str, why: str) -> Compaction | None:
+        """Make room after the server found the prompt too long; None if no more can go."""
+        tokens = self.counter.count(self.messages(steps, asked))
+        told = _TOLD.search(why)
+        if told and int(told[1]) < (self._told or self._context_tokens()):
+            self._told = int(told[1])
+        # The server is right: whatever we counted, the next prompt has to be much shorter.
+        return self._compact(steps, asked, tokens, min(self.room, tokens * 3 // 4))
+
+    def learn(self, sent: Sequence[ChatMessage], tokens: int) -> None:
+        """Take the token count that came with a reply; a client's own guess teaches nothing."""
+        guess = -(-sum(len(text_of(message)) for message in sent) // 4)
+        if abs(tokens - guess) > len(sent):
+            self.counter.learn(sent, tokens)
+
+    def _context_tokens(self) -> int:
+        ask = getattr(self._model, "context_limit", None)
+        said = ask() if ask is not None else None
+        family = getattr(self._model, "family", None)
+        own = getattr(family, "context_tokens", None) or 32_768
+        return min(said, own) if said else own
+
+    def _compact(
+        self, steps: Sequence[MemoryStep], asked: str, tokens: int, room: int
+    ) -> Compaction | None:
+        now = self.counter.estimate(self.messages(steps, asked))
+        scale = tokens / max(now, 1)  # candidates are estimated, the engine isn't asked of each
+        best: Shape | None = None
+        sizes: list[tuple[Shape, float]] = []
+        for shape in self._candidates(steps):
+            size = self.counter.estimate(self.messages(steps, asked, shape)) * scale
+            sizes.append((shape, size))
+            if size <= room * _GOALS[0]:
+                break
+        for goal in _GOALS:
+            best = next((shape for shape, size in sizes if size <= room * goal), None)
+            if best is not None:
+                break
+        if best is None and sizes:
+            best = min(sizes, key=lambda one: one[1])[0]
+        if best is None:
+            return None
+        after = self.counter.count(self.messages(steps, asked, best))
+        if after >= tokens:
+            return None
+        self.shape = best
+        return Compaction(best, tokens, after)
+
+    def _candidates(self, steps: Sequence[MemoryStep]) -> Iterator[Shape]:
+        """Shapes that send less than the present one, the gentlest first."""
+        old = self.shape
+        begin = 0 if self._remembers_turns else context.last_task(steps)
+        done = [n for n in range(begin, len(steps)) if isinstance(steps[n], ActionStep)]
+        movable = [n + 1 for n in done[:-KEPT_STEPS]]
+        trimmed = old.trimmed
+        for place in movable:
+            if place > trimmed:
+                trimmed = place
+                yield Shape(trimmed, old.summarised, old.most_chars)
+        summarised = old.summarised
+        for place in movable:
+            if place > summarised:
+                summarised = place
+                yield Shape(trimmed, summarised, old.most_chars)
+        for most in _CUTS:
+            if not old.most_chars or most < old.most_chars:
+                yield Shape(trimmed, summarised, most)
+        for place in (n + 1 for n in done[-KEPT_STEPS:-1]):
+            if place > summarised:
+                yield Shape(trimmed, place, _CUTS[-1])

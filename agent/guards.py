@@ -1,0 +1,153 @@
+"""What keeps a run from going in circles, and tells the model what it can't see itself."""
+
+import ast
+import difflib
+import re
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from agent import context
+from agent.context import Step
+from agent.summary import defined_names
+
+MOST_REPEATS = 3
+"""The same code with the same result for this many times ends the run."""
+MOST_IDLE = 3
+"""This many replies in a row without code and without an answer that counts end the run."""
+
+REPEATED = (
+    "You ran this same code before, with this same result. Do something else, or call "
+    "final_answer(…) with what you know."
+)
+NO_ACTION = (
+    "Your reply held no Python code and no marked answer. Reply with one block that starts with "
+    "```python and ends with ```, and call final_answer(…) in it when you know the answer."
+)
+_ACT = "Act now: one short ```python block."
+_REASONS = {
+    "length": "You were still thinking when the reply reached its longest length of {tokens} "
+    f"tokens. {_ACT}",
+    "cut": "Your code was cut off when the reply reached its longest length of {tokens} tokens. "
+    "Write less text and shorter code.",
+    "thinking_budget": f"You were still thinking after {{tokens}} tokens. {_ACT}",
+    "repetition": f"Your reply began to repeat itself and was stopped. Think less. {_ACT}",
+    "empty": f"Your reply was empty. {_ACT}",
+}
+_NOTHING_TO_RUN = "Your code held nothing to run. "
+_NEEDS_CODE = "Your answer can't be taken yet: this task needs code or a tool. "
+_UNREAD = "Your answer can't be taken yet: you have not read {names}. "
+_READ_FIRST = "Write one ```python block that does, then call final_answer(…)."
+_COMPUTE_FIRST = "Write one ```python block that finds it out, then call final_answer(…)."
+
+_ADDRESS = re.compile(r"0x[0-9a-fA-F]{4,}")
+_UNDEFINED = re.compile(r"NameError: name '(\w+)' is not defined\s*$")
+_LISTINGS = ("listdir", "scandir", "glob", "iterdir", "walk(")
+
+
+def is_empty_program(code: str) -> bool:
+    """Whether the code has no statement: comments, or nothing at all."""
+    try:
+        return not ast.parse(code).body
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return False
+
+
+def repeats(steps: Sequence[Step], code: str, observation: str) -> int:
+    """How often this code has run before in these steps with this result."""
+    form, result = _form(code), _result(observation)
+    return sum(
+        1
+        for step in steps
+        if step.code_action
+        and _result(step.observations or "") == result
+        and _form(step.code_action) == form
+    )
+
+
+def _form(code: str) -> str:
+    """The code without what makes no difference: layout and comments."""
+    try:
+        return ast.dump(ast.parse(code))
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return code.strip()
+
+
+def _result(observation: str) -> str:
+    return _ADDRESS.sub("0x", observation.removesuffix(REPEATED).rstrip())
+
+
+def idle(steps: Sequence[Step]) -> int:
+    """How many replies in a row, up to now, held nothing to act on."""
+    count = 0
+    for step in reversed(steps):
+        if step.code_action:
+            break
+        count += 1
+    return count
+
+
+def instruction(reply: Any, tokens: int | None) -> str:
+    """What a reply that held nothing to act on is answered with; it names why it ended.
+
+    `tokens` is how long the reply was, or was allowed to be.
+    """
+    if reply.code is not None:
+        return _NOTHING_TO_RUN + _ACT
+    said = bool(reply.text.strip())
+    why = {("length", True): "cut", ("stop", False): "empty"}.get(
+        (reply.finish, said), reply.finish
+    )
+    return _REASONS.get(why, NO_ACTION).format(tokens=f"{tokens:,}" if tokens else "so many")
+
+
+def demand(steps: Sequence[Step], *, needs_tools: bool, attached: Sequence[str]) -> str:
+    """Why an answer in words does not count yet, as the model is told; empty if it does.
+
+    `attached` are the files that came with the task. They count as read once code that did not
+    fail names one of them, or lists the folder.
+    """
+    ran = [step.code_action for step in steps if step.code_action and not step.failed]
+    said = "\n".join(ran)
+    if attached and not any(word in said for word in (*attached, *_LISTINGS)):
+        names = ", ".join(attached[:5]) + (" …" if len(attached) > 5 else "")
+        return _UNREAD.format(names=names) + _READ_FIRST
+    if needs_tools and not ran:
+        return _NEEDS_CODE + _COMPUTE_FIRST
+    return ""
+
+
+def name_hint(error: str, steps: Sequence[Step], tools: Iterable[str]) -> str:
+    """What is known of a name that the code did not find, where the error itself says nothing."""
+    missing = _UNDEFINED.search(error)
+    if missing is None:
+        return ""
+    name = missing[1]
+    known: dict[str, None] = dict.fromkeys(tools)
+    for step in reversed(steps):
+        names = defined_names(step.code_action or "", imports=True)
+        if name in names:
+            if step.failed:
+                return f"(`{name}` is set in step {step.step_number}, which failed before that.)"
+            return f"(`{name}` was set in step {step.step_number}, but is gone; set it again.)"
+        known.update(dict.fromkeys(names))
+    near = difflib.get_close_matches(name, known, n=3, cutoff=0.6)
+    return f"(Names near it: {', '.join(near)}.)" if near else ""
+
+
+def best_text(steps: Sequence[Step]) -> str | None:
+    """What the model itself said last that may serve as an answer."""
+    for step in reversed(steps):
+        if step.stated:
+            return step.stated
+    for step in reversed(steps):
+        if not step.code_action and (step.model_output or "").strip():
+            return str(step.model_output).strip()
+    return None
+
+
+def telling_output(step: Step) -> str | None:
+    """What the step's code printed, if that says something and is no error."""
+    if not step.code_action or not step.observations or step.failed:
+        return None
+    text = context.plain_output(_result(step.observations))
+    return text if text.strip() and text != context.NOTHING_PRINTED else None

@@ -1,0 +1,195 @@
+"""The agent's code in the executor: what came out, as an observation, and whether it may run again.
+
+The executor is the sandbox behind smolagents' PythonExecutor. Mistakes of the code come back as
+observations; errors.HearthError of the sandbox itself goes through.
+"""
+
+import contextlib
+import hashlib
+import os
+import re
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from agent import context
+from agent.events import Checkpoint
+from agent.recorder import Recorder
+from agent.replay import Rules
+from agent.summary import cut
+from errors import CodeError
+
+MAX_NAMES = 2000
+"""With more files in a workspace, every file that a step writes counts as there before."""
+
+_ADDRESS = re.compile(r"0x[0-9a-fA-F]{4,}")
+_HOW_TO_SEE = "`last_output` holds it all: print(last_output[…:…])"
+_FORGET = (
+    "for _name in [n for n in globals() if not n.startswith('__')]:\n"
+    "    globals().pop(_name, None)\n"
+    "globals().pop('_name', None)\n"
+)
+
+
+@dataclass(frozen=True)
+class Ran:
+    """What a step's code did.
+
+    `failed`: the kind of its mistake, or empty. `answer`: what it gave to final_answer, as text.
+    `artefacts`: names of workspace files that it made or changed.
+    """
+
+    observation: str
+    failed: str = ""
+    answer: str | None = None
+    artefacts: list[str] = field(default_factory=list)
+    seconds: float = 0.0
+    checkpoint: Checkpoint | None = None
+
+
+def answer_text(value: Any) -> str:
+    """The answer as text: floats without the noise of binary fractions, text as it stands."""
+    if isinstance(value, float):
+        return repr(round(value, 10))
+    return value if isinstance(value, str) else str(value)
+
+
+class Runner:
+    """Runs the steps of one session in its executor.
+
+    `intact` is False from the moment code was cut off in its middle: then the executor's
+    variables are no longer those that the finished steps have left.
+    """
+
+    def __init__(self, executor: Any, workspace: Path, *, most_chars: int) -> None:
+        self.intact = True
+        self._executor = executor
+        self._workspace = workspace
+        self._most_chars = most_chars
+        self._recorder = Recorder()
+        self._rules = Rules()
+        self._used = False  # whether anything has run in the executor
+        self._made: set[str] = set()  # files that a repetition of the steps makes again
+
+    def send_tools(self, tools: Mapping[str, Any]) -> None:
+        """The tools that the code may call."""
+        self._executor.send_tools(self._recorder.wrap(tools))
+
+    def run(self, step: int, code: str, attached: Sequence[str] = ()) -> Ran:
+        """Run a step's code. `attached` are names of files that the user handed in."""
+        there = self._names()
+        self._recorder.begin()
+        self.intact = False
+        ran = self._run(code)
+        self.intact = True
+        known = there is not None
+        theirs = ((there or set()) - self._made) | set(attached)
+        overwritten = [name for name in ran.artefacts if name in theirs or not known]
+        self._made.update(ran.artefacts)
+        checkpoint = self._checkpoint(step, code, ran, overwritten)
+        return replace(ran, checkpoint=checkpoint)
+
+    def repeat(self, code: str, checkpoint: Checkpoint) -> bool:
+        """Run a finished step's code again, with the results its tool calls had then.
+
+        False when something else came out than before. Nothing of it becomes an event.
+        """
+        self._rules.effects(code)  # code that comes later uses its imports
+        self._recorder.begin(checkpoint.calls)
+        self.intact = False
+        with self._in_silence():
+            ran = self._run(code)
+        self.intact = True
+        self._made.update(ran.artefacts)
+        return not self._recorder.missed and _digest(ran) == checkpoint.result
+
+    def once_only(self, code: str) -> str:
+        """Why this code must not be run a second time, or empty."""
+        return Rules(dict(self._rules.names)).effects(code).twice
+
+    def forget(self) -> None:
+        """Delete all variables, so that none is left with a value of some time ago.
+
+        From here on, files that are there count as having been there before.
+        """
+        if self._used:
+            with self._in_silence(), contextlib.suppress(CodeError):
+                self._executor(_FORGET)
+            self._executor.send_variables({})  # those that were sent are sent again
+        self._made.clear()
+        self._rules = Rules()
+        self.intact = True
+
+    def _run(self, code: str) -> Ran:
+        self._used = True
+        started = time.monotonic()
+        printed, error, value, failed, answer = "", None, None, "", None
+        try:
+            result = self._executor(code)
+            printed, value = result.logs, result.output
+            if result.is_final_answer:
+                answer = answer_text(result.output)
+        except CodeError as mistake:
+            printed = str(self._executor.state.get("_print_outputs", ""))
+            error, failed = str(mistake), mistake.kind
+        text = "" if answer is not None else self._observation(printed, error, value)
+        made = [
+            str((self._workspace / path).relative_to(self._workspace))
+            for path in self._executor.artefacts
+        ]
+        return Ran(text, failed, answer, made, time.monotonic() - started)
+
+    def _observation(self, printed: str, error: str | None, value: object) -> str:
+        printed = printed.rstrip("\n")
+        if not printed and value is not None and error is None:
+            printed = str(value)
+        shown = cut(printed, self._most_chars, _HOW_TO_SEE)
+        if shown != printed:
+            self._executor.send_variables({"last_output": printed})
+        return context.harmless(context.observation_text(shown, error))
+
+    def _checkpoint(self, step: int, code: str, ran: Ran, overwritten: list[str]) -> Checkpoint:
+        found = self._rules.effects(code)
+        calls, incomplete = self._recorder.whole()
+        if ran.failed and ran.failed != "error":
+            reason = "it was cut off"
+        elif found.twice:
+            reason = f"it {found.twice}"
+        elif overwritten:
+            reason = f"it changed {overwritten[0]}, which was there before"
+        elif found.chance:
+            reason = f"it {found.chance}"
+        else:
+            reason = incomplete
+        return Checkpoint(step, not reason, reason, [] if reason else calls, _digest(ran))
+
+    def _names(self) -> set[str] | None:
+        """The files in the workspace by relative name; None where there are too many."""
+        names: set[str] = set()
+        for folder, folders, files in os.walk(self._workspace):
+            folders[:] = [name for name in folders if not name.startswith(".")]
+            inside = Path(folder).relative_to(self._workspace)
+            names.update(str(inside / name) for name in files)
+            if len(names) > MAX_NAMES:
+                return None
+        return names
+
+    @contextlib.contextmanager
+    def _in_silence(self) -> Iterator[None]:
+        """Without events of what the code prints and calls: it has all been shown before."""
+        executor = self._executor
+        before = executor.on_output, executor.on_tool_call
+        executor.on_output = executor.on_tool_call = None
+        try:
+            yield
+        finally:
+            executor.on_output, executor.on_tool_call = before
+
+
+def _digest(ran: Ran) -> str:
+    """Of what the code showed; addresses in memory differ from process to process."""
+    shown = _ADDRESS.sub("", ran.observation)
+    text = "\n".join([shown, ran.failed, "" if ran.answer is None else f"answer {ran.answer}"])
+    return hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()[:16]

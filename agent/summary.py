@@ -1,0 +1,86 @@
+"""Text made shorter, by rule: a long one cut in its middle, a step told in a line."""
+
+import ast
+from collections.abc import Iterator, Sequence
+
+from smolagents.agents import ActionStep
+from smolagents.memory import MemoryStep, TaskStep
+
+HEADING = "What was done before, shortened:"
+_TASK_CHARS = 300
+_CODE_CHARS = 100
+_RESULT_CHARS = 140
+_NAMES = 12
+
+
+def cut(text: str, most: int, how_to_see: str = "") -> str:
+    """The text, or its first two thirds and last third of `most` characters (0: any number).
+
+    The line in between says how much is missing and, with `how_to_see`, how to get at it.
+    """
+    if not most or len(text) <= most:
+        return text
+    head = most * 2 // 3
+    tail = most - head
+    rest = f"; {how_to_see}" if how_to_see else ""
+    left_out = len(text) - head - tail
+    return f"{text[:head]}\n[… {left_out:,} characters left out{rest} …]\n{text[-tail:]}"
+
+
+def summary(steps: Sequence[MemoryStep]) -> str:
+    """The steps in a line each, earlier tasks and answers included; empty for no steps."""
+    lines = [line for step in steps for line in _lines(step)]
+    return "\n".join([HEADING, *lines]) if lines else ""
+
+
+def _lines(step: MemoryStep) -> Iterator[str]:
+    if isinstance(step, TaskStep):
+        yield f"Task: {_one_line(step.task, _TASK_CHARS)}"
+        return
+    if not isinstance(step, ActionStep):
+        return
+    result = _one_line((step.observations or "").removeprefix("Output:\n"), _RESULT_CHARS)
+    if step.code_action:
+        names = ", ".join(defined_names(step.code_action)[:_NAMES])
+        did = f"`{_gist(step.code_action)}`" + (f" (sets {names})" if names else "")
+        yield f"- {did}" + (f" → {result}" if result else "")
+    elif step.model_output:
+        yield f"- wrote: {_one_line(step.model_output, _RESULT_CHARS)}"
+    given = getattr(step, "given", None)
+    if given is not None:
+        yield f"Answer given: {_one_line(given, _TASK_CHARS)}"
+
+
+def defined_names(code: str, *, imports: bool = False) -> list[str]:
+    """The names that the code sets at its top level, in order; none for code that can't be read."""
+    try:
+        tree = ast.parse(code)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return []
+    return list(dict.fromkeys(_stored(tree, imports)))
+
+
+def _stored(node: ast.AST, imports: bool) -> Iterator[str]:
+    if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+        yield node.name
+        return
+    if isinstance(node, ast.Lambda | ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp):
+        return  # what they set, nobody sees
+    if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+        yield node.id
+    elif imports and isinstance(node, ast.Import | ast.ImportFrom):
+        yield from (alias.asname or alias.name.partition(".")[0] for alias in node.names)
+    for child in ast.iter_child_nodes(node):
+        yield from _stored(child, imports)
+
+
+def _gist(code: str) -> str:
+    """The first lines that do something, on one line."""
+    lines = [line.strip() for line in code.splitlines()]
+    telling = [x for x in lines if x and not x.startswith(("#", "import ", "from "))]
+    return _one_line("; ".join(telling or lines), _CODE_CHARS).replace("`", "'")
+
+
+def _one_line(text: str, most: int) -> str:
+    text = " ".join(text.split())
+    return text if len(text) <= most else text[: most - 1] + "…"
