@@ -26,6 +26,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv"
 STAMP = VENV / ".hearth-setup.json"
+ASKED_FOR = VENV / ".hearth-system-packages"  # what the system's installer was asked for already
 # PyTorch's own index of CPU builds. On Linux the default build of torch brings several
 # gigabytes of CUDA libraries, which a machine without an NVIDIA GPU can't use.
 TORCH_CPU_INDEX = "https://download.pytorch.org/whl/cpu"
@@ -42,6 +43,7 @@ def main() -> int:
         with one_at_a_time():
             install_packages(given.test, given.this_python)
             if given.test:
+                install_system_packages()
                 install_chromium()
     except (SetupError, OSError) as error:
         sys.stderr.write(f"Set-up failed. {error}\n")
@@ -182,22 +184,41 @@ def brings_cuda(version: str) -> bool:
     return any(re.match(r"(nvidia|cuda|triton)", name) for name in requires)
 
 
+def install_system_packages() -> None:
+    """What the tests run that is no Python package, on Debian and its kin; nothing if it is there.
+
+    The tests look at the pages in a real Chromium, and start containers (runc) and sandboxes
+    (bubblewrap) to try the confinement in. They skip what needs the last two where they are not.
+    """
+    wanted = [] if find_chromium() else ["chromium", "fonts-dejavu-core"]
+    programs = {"runc": "runc", "bubblewrap": "bwrap", "util-linux": "setpriv"}
+    wanted += [package for package, name in programs.items() if not find_program(name)]
+    if not wanted or platform.system() != "Linux" or not shutil.which("apt-get"):
+        return
+    if ASKED_FOR.exists() and ASKED_FOR.read_text() == " ".join(wanted):
+        return  # it can't be had here, and asking takes time
+    say(f"installing {', '.join(wanted)} for the tests")
+    as_root = [] if os.geteuid() == 0 else ["sudo", "-n"]
+    install = ["apt-get", "install", "-y", "--no-install-recommends"]
+    # Each on its own: one that this system doesn't know must not keep the others out.
+    for command in (["apt-get", "update"], *([*install, package] for package in wanted)):
+        try:
+            subprocess.run([*as_root, *command], stdin=subprocess.DEVNULL, capture_output=True)
+        except OSError:
+            break  # no sudo here
+    ASKED_FOR.write_text(" ".join(wanted))
+
+
+def find_program(name: str) -> str | None:
+    """The path of a program, also of one in a folder for administrators."""
+    return shutil.which(name) or shutil.which(name, path="/usr/local/sbin:/usr/sbin:/sbin")
+
+
 def install_chromium() -> None:
-    """The tests look at the pages in a real Chromium: the system's, Debian's or Playwright's."""
+    """Playwright's own Chromium, where there is none by now."""
     if find_chromium():
         return
     say("installing Chromium for the tests")
-    as_root = [] if os.geteuid() == 0 else ["sudo", "-n"]
-    if shutil.which("apt-get"):
-        packages = ["chromium", "fonts-dejavu-core"]
-        install = ["apt-get", "install", "-y", "--no-install-recommends", *packages]
-        for command in (["apt-get", "update"], install):
-            try:
-                subprocess.run([*as_root, *command], stdin=subprocess.DEVNULL, capture_output=True)
-            except OSError:
-                break  # no sudo here
-    if find_chromium():
-        return
     playwright = [str(venv_python()), "-m", "playwright", "install", "chromium"]
     if subprocess.run(playwright).returncode != 0:
         raise SetupError("The tests need Chromium. Install it and run the same command again.")

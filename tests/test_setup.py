@@ -32,6 +32,7 @@ class Machine:
             ("create_venv", self.create_venv),
             ("has_nvidia_gpu", lambda: False),
             ("brings_cuda", lambda version: True),
+            ("install_system_packages", lambda: None),
             ("install_chromium", lambda: None),
         ):
             patch.setattr(setup, name, value)
@@ -123,6 +124,36 @@ def test_torch_without_cuda_where_there_is_no_gpu(
     machine.broken = "+cpu"
     setup.STAMP.unlink()
     assert machine.run() == 0 and "no CPU build can be had" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("there", "installed"),
+    [
+        ("chromium runc bwrap setpriv", []),
+        ("chromium setpriv", ["runc", "bubblewrap"]),
+        ("", ["chromium", "fonts-dejavu-core", "runc", "bubblewrap", "util-linux"]),
+    ],
+)
+def test_only_the_programs_that_are_missing_are_installed(
+    there: str, installed: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    known = {*there.split(), "apt-get"}
+    asked: list[list[str]] = []
+    monkeypatch.setattr(setup.shutil, "which", lambda name, **_: name if name in known else None)
+    monkeypatch.setattr(setup.platform, "system", lambda: "Linux")
+    monkeypatch.setattr(setup.os, "geteuid", lambda: 0)
+    monkeypatch.setattr(setup, "ASKED_FOR", tmp_path / "asked")
+    monkeypatch.setattr(setup.subprocess, "run", lambda command, **_: asked.append(command))
+    setup.install_system_packages()
+    assert [command[-1] for command in asked if "install" in command] == installed
+    assert not installed or asked[0] == ["apt-get", "update"]
+    asked.clear()
+    setup.install_system_packages()
+    assert asked == [], "what could not be had is not asked for each time"
+    (tmp_path / "asked").unlink(missing_ok=True)
+    monkeypatch.setattr(setup.platform, "system", lambda: "Darwin")
+    setup.install_system_packages()
+    assert asked == []
 
 
 def test_a_mac_is_not_asked_for_cuda(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
