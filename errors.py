@@ -8,6 +8,7 @@
     │   ├── ModelError       the model's server can't be reached or answers with a fault
     │   │   └── ContextTooLong   the messages exceed the model's context
     │   ├── SandboxError     the sandbox itself broke (not the code in it)
+    │   ├── PackageError     a package can't be installed for the agent's code
     │   └── Cancelled        the user stopped the run
     └── ModelMistake         the model's mistake: goes back to it as an observation
         ├── ReplyError       a reply with no action and no answer
@@ -64,6 +65,10 @@ class ContextTooLong(ModelError):
 
 class SandboxError(HearthError):
     """The sandbox itself broke; never shown to the model as if its code had failed."""
+
+
+class PackageError(HearthError):
+    """A package can't be installed for the agent's code: no network, no wheel, no room."""
 
 
 class Cancelled(HearthError):
