@@ -1,0 +1,292 @@
+"""Chooses the tier of confinement by trying it: no passed self-test, no code run.
+
+For each tier, strongest first, a real worker is started in it, as for a session, and runs
+`sandbox.probe`: it tries to reach a secret file, a server, other processes, and uses what must
+work. The app looks from its side too: at what came to its sockets and what happened to its
+files. Anything forbidden that worked, and anything needed that failed, rejects the tier with a
+sentence. Nothing is believed for the version of a kernel or the name of a platform.
+"""
+
+import contextlib
+import ctypes
+import functools
+import importlib.util
+import os
+import secrets
+import socket
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from errors import SandboxError
+from sandbox import wire
+from sandbox.confine import TIERS, Confinement, readable, rights
+from sandbox.process import Wake, WorkerGone, WorkerProcess
+
+_SECONDS = 20.0
+_MEMORY_BYTES = 2 * 1024**3
+_DESCRIPTORS = 5  # standard input, output and error, and the two ends of the channel
+
+# What a tier leaves open by its nature is not tried; its `leaves_open` says so.
+_LEAVES_OPEN = {
+    "namespaces": ("lists_root", "lists_parent"),  # of its own file system
+    "uid": ("reads_open_file", "lists_root", "lists_parent", "writes_open_folder"),
+    "seatbelt": ("links", "executes", "reads_limits", "holds_descriptors"),
+}
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The tier that the agent's code runs in, and how it was chosen.
+
+    tried: each tier with whether it passed and, if it didn't, why. seconds: what the self-test
+    of the chosen one took. own_user: the worker has a user id of its own where that is possible.
+    """
+
+    tier: str
+    tried: tuple[tuple[str, bool, str], ...]
+    seconds: float = 0.0
+    own_user: bool = False
+
+    @property
+    def covers(self) -> tuple[str, ...]:
+        """What the tier keeps in, as sentences."""
+        return TIERS[self.tier].covers
+
+    @property
+    def leaves_open(self) -> tuple[str, ...]:
+        """What it doesn't, as sentences."""
+        return TIERS[self.tier].leaves_open
+
+    def confinement(self, workspace: Path, **limits: Any) -> Confinement:
+        """The confinement of one session; `limits` are more fields of Confinement.
+
+        Raises SandboxError where the tier needs a user id of its own for the workspace, and
+        there can't be one.
+        """
+        return _confinement(self.tier, workspace, own_user=self.own_user, **limits)
+
+
+def choose(wanted: str = "auto") -> Verdict:
+    """The strongest tier whose self-test passes, or the tier `wanted` if its own passes.
+
+    Without a strong one: `restricted`. `unconfined` is taken only when wanted. Cached for this
+    process. Raises SandboxError with every reason when nothing passes.
+    """
+    with _lock:
+        key = (os.getpid(), wanted)
+        if key not in _verdicts:
+            _verdicts[key] = _choose(wanted)
+        return _verdicts[key]
+
+
+_lock = threading.Lock()
+_verdicts: dict[tuple[int, str], Verdict] = {}
+
+
+def _choose(wanted: str) -> Verdict:
+    if wanted not in ("auto", *TIERS):
+        raise SandboxError(
+            f"Unknown tier of confinement {wanted!r}.", fix=f"Known: auto, {', '.join(TIERS)}."
+        )
+    candidates = [name for name, tier in TIERS.items() if tier.isolates]
+    tried: list[tuple[str, bool, str]] = []
+    for tier in candidates if wanted == "auto" else [wanted]:
+        verdict = try_tier(tier)
+        tried += verdict.tried
+        if verdict.tried[-1][1]:
+            return replace(verdict, tried=tuple(tried))
+    reasons = "; ".join(f"{tier}: {reason}" for tier, _, reason in tried)
+    raise SandboxError(
+        f"The agent's code can't be confined here ({reasons}).",
+        fix="`python -m sandbox status` says more. Choose another setting `sandbox`: a tier that "
+        "passes, or `unconfined` if nothing on this machine needs protection.",
+    )
+
+
+def try_tier(tier: str) -> Verdict:
+    """Run the self-test of one tier; never raises for a tier that fails."""
+    began = time.monotonic()
+    reason, own_user = impossible(tier), False
+    if not reason and tier not in ("restricted", "unconfined"):
+        own_user = True
+        reason = _test(tier, own_user=True)
+        if reason and _may_keep_user(tier):
+            own_user = False
+            reason = _test(tier, own_user=False)
+    seconds = time.monotonic() - began
+    return Verdict(tier, ((tier, not reason, reason),), seconds, own_user and not reason)
+
+
+def impossible(tier: str) -> str:
+    """Why the tier needs no trying here; empty if only trying will tell."""
+    if tier == "unconfined":
+        return ""
+    if tier == "seatbelt":
+        return "" if sys.platform == "darwin" else "needs macOS"
+    if tier == "restricted":
+        return "" if importlib.util.find_spec("pydantic_monty") else "pydantic-monty is missing"
+    if sys.platform != "linux":
+        return "needs Linux"
+    from sandbox.confine import kernel, landlock
+
+    try:
+        kernel.architecture()
+    except OSError as error:
+        return str(error)
+    if tier == "landlock" and landlock.abi() == 0:
+        return "this kernel has no Landlock, or it is switched off"
+    if tier == "uid" and os.geteuid() != 0:
+        return "needs the app to run as root"
+    return ""
+
+
+def _may_keep_user(tier: str) -> bool:
+    return tier != "uid" and sys.platform == "linux" and os.geteuid() == 0
+
+
+def _confinement(tier: str, workspace: Path, *, own_user: bool, **limits: Any) -> Confinement:
+    workspace = workspace.resolve()  # the code sees its real name, on macOS too
+    uid = None
+    if own_user and sys.platform == "linux":
+        uid = rights.private_user(workspace, [Path(sys.executable), *readable.python()])
+    if tier == "uid" and uid is None:
+        raise SandboxError(
+            f"The workspace {workspace} can't be used by another user than the app's.",
+            fix="Use folders that every user can pass through for the data and for Python.",
+        )
+    return Confinement(tier, str(workspace), uid=uid, **limits)
+
+
+def _test(tier: str, *, own_user: bool) -> str:
+    """Why the tier is rejected; empty if it holds."""
+    with tempfile.TemporaryDirectory(prefix="hearth-selftest-") as folder, _Bait(folder) as bait:
+        try:
+            c = _confinement(tier, bait.workspace, own_user=own_user, memory_bytes=_MEMORY_BYTES)
+            rights.give(bait.given_file, c.uid)
+            found = _run(c, bait.plan(_LEAVES_OPEN.get(tier, ())))
+        except (SandboxError, OSError) as error:
+            return str(error).splitlines()[0]
+        return "; ".join([*found.values(), *bait.traces()])
+
+
+def _run(c: Confinement, plan: dict[str, Any]) -> dict[str, str]:
+    """What the probe found in a worker of its own. Raises SandboxError if it didn't get far."""
+    code = f"{_probe()}\nattempt_all({plan!r})"
+    wake, worker = Wake(), WorkerProcess(c, output_chars=2_000, max_calls=1)
+    try:
+        worker.wait_ready(wake, lambda: False)
+        value = _result(worker, wake, code)
+    except WorkerGone as gone:
+        raise SandboxError(f"its worker {gone}") from None
+    finally:
+        worker.kill()
+        wake.close()
+    if not isinstance(value, dict):
+        raise SandboxError(f"its worker failed: {value}")
+    return {str(name): str(words) for name, words in value.items()}
+
+
+def _result(worker: WorkerProcess, wake: Wake, code: str) -> Any:
+    """The value of the code's last line, or the text of its error."""
+    worker.send("step", "selftest", 1, _SECONDS, code)
+    deadline = time.monotonic() + _SECONDS
+    while (left := deadline - time.monotonic()) > 0:
+        worker.wait(wake, left)
+        worker.read_raw()
+        for kind, _, *fields in worker.read():
+            if kind == "done":
+                status, text, _, body = fields[:4]
+                return wire.unpack(body) if status == "ok" else text
+    return f"no result within {_SECONDS:g} s"
+
+
+@functools.cache
+def _probe() -> str:
+    return Path(__file__).with_name("probe.py").read_text(encoding="utf-8")
+
+
+class _Bait:
+    """Files and servers that the probe tries to reach, and what they saw of it."""
+
+    def __init__(self, folder: str) -> None:
+        self._base = Path(folder)
+        self._secret = secrets.token_hex(16)
+        self._memory = ctypes.create_string_buffer(self._secret.encode())
+        self.workspace = self._base / "workspace"
+        self._closed, self._open = self._base / "closed", self._base / "open"
+        self.given_file = self.workspace / "given.txt"
+        self._sockets = contextlib.ExitStack()
+        self._servers: dict[str, socket.socket] = {}
+
+    def __enter__(self) -> "_Bait":
+        self._base.chmod(0o711)  # a worker with a user id of its own has to pass
+        for place, mode in ((self.workspace, 0o700), (self._closed, 0o700), (self._open, 0o777)):
+            place.mkdir()
+            place.chmod(mode)
+        files = ((self._closed / "secret", 0o600), (self._open / "file", 0o644))
+        for file, mode in (*files, (self.given_file, 0o600)):
+            file.write_text(self._secret)
+            file.chmod(mode)
+        with contextlib.ExitStack() as stack:
+            for name, family, kind in (
+                ("tcp", socket.AF_INET, socket.SOCK_STREAM),
+                ("udp", socket.AF_INET, socket.SOCK_DGRAM),
+                ("stream", socket.AF_UNIX, socket.SOCK_STREAM),
+                ("datagram", socket.AF_UNIX, socket.SOCK_DGRAM),
+            ):
+                server = stack.enter_context(socket.socket(family, kind))
+                path = str(self._open / name)
+                server.bind(("127.0.0.1", 0) if family == socket.AF_INET else path)
+                if family == socket.AF_UNIX:
+                    Path(path).chmod(0o777)
+                if kind == socket.SOCK_STREAM:
+                    server.listen(4)
+                server.setblocking(False)
+                self._servers[name] = server
+            self._sockets = stack.pop_all()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._sockets.close()
+
+    def plan(self, passed_over: tuple[str, ...]) -> dict[str, Any]:
+        """What the probe has to know."""
+        return {
+            "app": os.getpid(),
+            "address": ctypes.addressof(self._memory),
+            "secret": self._secret,
+            "secret_file": str(self._closed / "secret"),
+            "open_file": str(self._open / "file"),
+            "closed_folder": str(self._closed),
+            "open_folder": str(self._open),
+            "workspace": str(self.workspace.resolve()),
+            "given_file": str(self.given_file.resolve()),
+            "tcp_port": self._servers["tcp"].getsockname()[1],
+            "udp_port": self._servers["udp"].getsockname()[1],
+            "unix_socket": str(self._open / "stream"),
+            "unix_datagrams": str(self._open / "datagram"),
+            "descriptors": _DESCRIPTORS,
+            "numpy": importlib.util.find_spec("numpy") is not None,
+            "passed_over": list(passed_over),
+        }
+
+    def traces(self) -> Iterator[str]:
+        """What the probe reached, seen from here; for when the probe was made to lie."""
+        for name, server in self._servers.items():
+            with contextlib.suppress(BlockingIOError):
+                if server.type == socket.SOCK_STREAM:
+                    server.accept()[0].close()
+                else:
+                    server.recv(16)
+                yield f"something came to the {name} socket"
+        for file, mode in ((self._closed / "secret", 0o600), (self._open / "file", 0o644)):
+            if file.read_text() != self._secret or file.stat().st_mode & 0o7777 != mode:
+                yield f"the file {file.name} was changed"
+        if [entry.name for entry in self._closed.iterdir()] != ["secret"]:
+            yield "a file was made in a closed folder"
