@@ -4,6 +4,7 @@ import dataclasses
 import os
 import sys
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from sandbox.confine import kernel, limits, rights
@@ -14,7 +15,8 @@ class Confinement:
     """How to confine one worker; plain data, so that it crosses to another process as JSON.
 
     tier: a name of `TIERS`. workspace: the folder that it may write. readable: more folders that
-    it may read. uid: a user id of its own (see `rights.private_user`), None to keep the app's.
+    it may read. uid: a user id of its own (see `rights.private_user`), None to keep the app's;
+    the workspace then becomes that user's.
     parent: the process that must outlive the one that calls `supervise`; 0 for whoever it is.
     """
 
@@ -44,6 +46,8 @@ def give_up_rights(c: Confinement, *, dumpable: bool = False) -> None:
     Raises OSError or ValueError where the system refuses.
     """
     _check_single_thread()
+    if c.uid is not None:
+        rights.give_all(Path(c.workspace), c.uid)
     limits.apply(
         memory_bytes=c.memory_bytes,
         file_bytes=c.file_bytes,

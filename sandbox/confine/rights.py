@@ -96,18 +96,25 @@ def give(path: Path, uid: int | None) -> None:
         os.chown(path, uid, uid, follow_symlinks=False)
 
 
-def give_all(folder: Path, uid: int | None) -> None:
-    """`give` for a folder and everything in it; never follows a link, however deep it goes."""
-    if uid is None:
-        return
+def give_all(folder: Path, uid: int) -> None:
+    """`give` for the folder, which is closed to others from here on, and everything in it.
+
+    No link is followed, and a file with a second name, which may lie elsewhere, is left alone;
+    so is what can't be changed. Raises OSError for the folder itself.
+    """
     give(folder, uid)
+    folder.chmod(0o700)
     waiting = [str(folder)]
     while waiting:
-        with os.scandir(waiting.pop()) as entries:
+        with contextlib.suppress(OSError), os.scandir(waiting.pop()) as entries:
             for entry in entries:
-                os.chown(entry.path, uid, uid, follow_symlinks=False)
-                if entry.is_dir(follow_symlinks=False):
-                    waiting.append(entry.path)
+                with contextlib.suppress(OSError):
+                    is_folder = entry.is_dir(follow_symlinks=False)
+                    if is_folder:
+                        waiting.append(entry.path)
+                    found = entry.stat(follow_symlinks=False)
+                    if found.st_uid != uid and (is_folder or found.st_nlink == 1):
+                        os.chown(entry.path, uid, uid, follow_symlinks=False)
 
 
 def private_user(workspace: Path, needed: list[Path]) -> int | None:
