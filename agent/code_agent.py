@@ -167,6 +167,7 @@ class ReasoningCodeAgent(CodeAgent):
         """One step: ask the model, then run its code or take its answer."""
         step = memory_step
         assert isinstance(step, Step)
+        self.emit(events.StepStarted(step.step_number, step.asked))
         reply = broken.reply if broken else (yield from self._ask(step))
         step.model_output, step.stated = reply.text, reply.answer
         refused = guards.demand(
@@ -189,7 +190,6 @@ class ReasoningCodeAgent(CodeAgent):
 
     def _ask(self, step: Step) -> Stream:
         """The model's reply; a prompt that the server finds too long is made shorter."""
-        self.emit(events.StepStarted(step.step_number, step.asked))
         self._make_room(step, self.window.fit(self.memory.steps, step.asked))
         for _ in range(MOST_COMPACTIONS):
             try:
@@ -244,6 +244,7 @@ class ReasoningCodeAgent(CodeAgent):
                 usage.input_tokens if usage else 0,
                 usage.output_tokens if usage else 0,
                 round(time.monotonic() - started, 3),
+                reply.reason or "",
             )
         )
         return reply
@@ -272,7 +273,7 @@ class ReasoningCodeAgent(CodeAgent):
         """A reply with nothing to act on: the model is told, and after several the run ends."""
         spent = step.token_usage.output_tokens if step.token_usage else None
         most = getattr(self.model, "max_tokens", None)
-        text = refused or guards.instruction(reply, most if reply.finish == "length" else spent)
+        text = refused or guards.instruction(reply, most if reply.reason == "length" else spent)
         self._finish(step, Ran(text, "no action"))
         done = [*self._so_far, step]
         if guards.idle(done) >= guards.MOST_IDLE:
@@ -302,6 +303,7 @@ class ReasoningCodeAgent(CodeAgent):
 
     def _last_request(self, step: Step, why: str, broken: Broken | None) -> Stream:
         """No step is left: ask once for an answer from what is known."""
+        self.emit(events.StepStarted(step.step_number, step.asked))
         try:
             reply = broken.reply if broken else (yield from self._ask(step))
         except Cancelled:
@@ -314,7 +316,7 @@ class ReasoningCodeAgent(CodeAgent):
         if reply.code and "final_answer" in reply.code and not (broken and broken.told):
             step.code_action = reply.code
             ran = self.runner.run(step.step_number, reply.code)
-        elif not reply.code and reply.finish not in ("length", "repetition"):
+        elif not reply.code and reply.reason in (None, "", "prose"):
             ran = Ran("", answer=reply.answer or reply.text.strip() or None)
         self._finish(step, ran)
         if ran.answer is not None:

@@ -65,7 +65,8 @@ class TextDelta:
 class ModelReplied:
     """The whole reply. Token counts are 0 where unknown.
 
-    `finish` says why it ended, in the words of the model seam: `code`, `stop`, `length` …
+    `finish` says why it ended, in the words of the model seam: `code`, `stop`, `length` …; and
+    `reason` why it holds neither code nor an answer, if it doesn't.
     """
 
     step: int
@@ -77,6 +78,7 @@ class ModelReplied:
     input_tokens: int
     output_tokens: int
     seconds: float
+    reason: str = ""
     type: str = "model_replied"
 
 

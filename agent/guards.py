@@ -31,6 +31,7 @@ _REASONS = {
     "Write less text and shorter code.",
     "thinking_budget": f"You were still thinking after {{tokens}} tokens. {_ACT}",
     "repetition": f"Your reply began to repeat itself and was stopped. Think less. {_ACT}",
+    "unclosed": f"Your reply ended while you were still thinking. {_ACT}",
     "empty": f"Your reply was empty. {_ACT}",
 }
 _NOTHING_TO_RUN = "Your code held nothing to run. "
@@ -89,14 +90,11 @@ def idle(steps: Sequence[Step]) -> int:
 def instruction(reply: Any, tokens: int | None) -> str:
     """What a reply that held nothing to act on is answered with; it names why it ended.
 
-    `tokens` is how long the reply was, or was allowed to be.
+    `reply` has the client's `reason` for it; `tokens` is how long it was, or was allowed to be.
     """
     if reply.code is not None:
         return _NOTHING_TO_RUN + _ACT
-    said = bool(reply.text.strip())
-    why = {("length", True): "cut", ("stop", False): "empty"}.get(
-        (reply.finish, said), reply.finish
-    )
+    why = "cut" if reply.reason == "length" and reply.text.strip() else reply.reason
     return _REASONS.get(why, NO_ACTION).format(tokens=f"{tokens:,}" if tokens else "so many")
 
 

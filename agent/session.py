@@ -321,6 +321,7 @@ class Session:
         agent, started = self._agent, point.started
         rebuilt, why = True, ""
         if not agent.runner.intact:
+            agent.runner.send_tools(agent.tools)
             rebuilt, why = rebuild(agent.runner, self.events, all_runs=self._remembers_turns)
         self._emit(RunResumed(started.run, started.task, point.step, rebuilt, why, _now()))
         earlier = {name for e in _starts(self.events)[:-1] for name in e.files}
