@@ -1,68 +1,42 @@
 """What a step left in the workspace: its new and changed files.
 
-The code in the sandbox chooses the names, the depth and the number, so the walk is
-iterative and bounded, follows no link, opens no file, and passes over whatever is no
-regular file.
+The code in the sandbox chooses the names and the number, so the list is bounded, and only
+regular files with a printable name of their own are on it. Nothing is opened here; whoever
+reads such a file must open it without following links, since the code may have put another
+thing in its place by then.
 """
 
-import os
-from pathlib import Path
+from sandbox.files import HIDDEN, Contents
 
-HIDDEN = ".sandbox"  # the worker's own folder in the workspace: home, temporary files, caches
+MAX_ARTEFACTS = 500
+MAX_BYTES = 100_000_000
 _PASSED_OVER = {HIDDEN, "__pycache__", ".ipynb_checkpoints"}
-MAX_FILES = 10_000
-MAX_DEPTH = 32
-
-Snapshot = dict[str, tuple[int, int, int]]
 
 
-def snapshot(workspace: Path) -> Snapshot:
-    """The workspace's files by relative name: modification time (ns), size (bytes), inode.
-
-    At most `MAX_FILES` files, folders to a depth of `MAX_DEPTH`. Names that are not
-    printable text are left out: nobody could ask for them.
-    """
-    found: Snapshot = {}
-    folders = [("", 0)]
-    entries_left = MAX_FILES * 2
-    while folders and len(found) < MAX_FILES and entries_left > 0:
-        prefix, depth = folders.pop()
-        try:
-            entries = os.scandir(workspace / prefix)
-        except OSError:
-            continue
-        with entries:
-            for entry in entries:
-                entries_left -= 1
-                if entries_left <= 0 or len(found) >= MAX_FILES:
-                    break
-                _note(entry, prefix, depth, found, folders)
-    return found
-
-
-def _note(
-    entry: "os.DirEntry[str]",
-    prefix: str,
-    depth: int,
-    found: Snapshot,
-    folders: list[tuple[str, int]],
-) -> None:
-    if entry.name in _PASSED_OVER or not entry.name.isprintable():
-        return
-    name = prefix + entry.name
-    try:
-        if entry.is_dir(follow_symlinks=False):
-            if depth < MAX_DEPTH:
-                folders.append((name + "/", depth + 1))
-        elif entry.is_file(follow_symlinks=False):
-            seen = entry.stat(follow_symlinks=False)
-            found[name] = (seen.st_mtime_ns, seen.st_size, seen.st_ino)
-    except OSError:
-        return
+def changed(before: Contents, after: Contents) -> tuple[list[str], list[str]]:
+    """The names of the files that are new in `after` or differ from `before`, oldest first;
+    and a line for whatever had to be left out."""
+    states = after.files
+    names = [
+        name
+        for name, state in states.items()
+        if before.files.get(name) != state and name not in after.linked and _is_shown(name)
+    ]
+    names.sort(key=lambda name: (states[name][0], name))
+    taken: list[str] = []
+    notes: list[str] = []
+    for name in names:
+        size = states[name][1]
+        if len(taken) == MAX_ARTEFACTS:
+            notes.append(f"only {MAX_ARTEFACTS} of {len(names):,} new files are listed")
+            break
+        if size > MAX_BYTES:
+            notes.append(f"{name}: {size / 1e6:,.0f} MB, too large to be handed on")
+        else:
+            taken.append(name)
+    return taken, notes[-10:]
 
 
-def changed(workspace: Path, before: Snapshot, after: Snapshot) -> list[Path]:
-    """The files that are new in `after` or differ from `before`, oldest first."""
-    names = [name for name, state in after.items() if before.get(name) != state]
-    names.sort(key=lambda name: (after[name][0], name))
-    return [workspace / name for name in names]
+def _is_shown(name: str) -> bool:
+    """Names that nobody could ask for, and folders of no interest, are left out."""
+    return name.isprintable() and _PASSED_OVER.isdisjoint(name.split("/"))

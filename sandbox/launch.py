@@ -20,7 +20,7 @@ from typing import Any, Protocol
 
 from errors import SandboxError
 from sandbox import confine
-from sandbox.artefacts import HIDDEN
+from sandbox.files import HIDDEN, OWN_FOLDERS
 
 _ROOT = Path(__file__).resolve().parent.parent
 _BOOT = (
@@ -56,7 +56,7 @@ class Direct:
                 _command("worker", json.dumps(config), "sys.dont_write_bytecode = True; "),
                 stdout=raw,
                 stderr=raw,
-                cwd=config["workspace"],
+                cwd=config["confinement"]["workspace"],
                 env=environment,
                 pass_fds=descriptors,
             )
@@ -280,12 +280,20 @@ def warm_up() -> "TemplateProcess | None":
         return _template[0]
 
 
-def start(workspace: Path, config: dict[str, Any], descriptors: tuple[int, int, int]) -> Started:
+def is_warming() -> bool:
+    """Whether workers will be forked from a template that is still importing; starts it."""
+    template = warm_up()
+    return template is not None and not template.warm.is_set()
+
+
+def start(config: dict[str, Any], descriptors: tuple[int, int, int]) -> Started:
     """Start a worker; `descriptors` are its ends: to read, to write, and for stray output.
+
+    `config` is for `sandbox.worker`, with a `confinement` in it.
 
     Raises SandboxError where the system refuses.
     """
-    own = workspace / HIDDEN
+    own = Path(config["confinement"]["workspace"]) / HIDDEN
     try:
         prepare_folder(own)
         environment = confine.environment(own)
@@ -296,7 +304,8 @@ def start(workspace: Path, config: dict[str, Any], descriptors: tuple[int, int, 
             with contextlib.suppress(TemplateGone):
                 return template.fork(config, environment, list(descriptors))
         reader, writer, raw = descriptors
-        config = {**config, "reader": reader, "writer": writer, "parent": os.getpid()}
+        confinement = {**config["confinement"], "parent": os.getpid()}
+        config = {**config, "confinement": confinement, "reader": reader, "writer": writer}
         return Direct(config, environment, raw)
     except OSError as error:
         raise SandboxError(
@@ -307,7 +316,7 @@ def start(workspace: Path, config: dict[str, Any], descriptors: tuple[int, int, 
 def prepare_folder(own: Path) -> None:
     """The folders of a worker's own, with matplotlib's list of fonts: it takes a second to
     build, so the user's is taken, if there is one."""
-    for name in ("home", "tmp", "matplotlib"):
+    for name in OWN_FOLDERS:
         (own / name).mkdir(parents=True, exist_ok=True)
     for cache in (Path("~/.cache/matplotlib"), Path("~/.matplotlib")):
         for found in cache.expanduser().glob("fontlist-v*.json"):

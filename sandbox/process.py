@@ -15,6 +15,7 @@ import psutil
 
 from errors import SandboxError
 from sandbox import launch, wire
+from sandbox.confine import Confinement
 
 START_SECONDS = 60
 MAX_RAW_BYTES = 64 * 1024 * 1024
@@ -61,10 +62,8 @@ class WorkerProcess:
 
     def __init__(
         self,
-        workspace: Path,
+        confinement: Confinement,
         *,
-        level: str,
-        memory_bytes: int,
         output_chars: int,
         max_calls: int,
         imports: Sequence[str] | None = None,
@@ -78,18 +77,15 @@ class WorkerProcess:
         reader, self._to_worker = os.pipe()
         self._from_worker, writer = os.pipe()
         self._raw, raw_writer = os.pipe()
-        workspace = workspace.resolve()  # the code sees its real name, on macOS too
         config = {
-            "workspace": str(workspace),
-            "level": level,
-            "memory_bytes": memory_bytes,
+            "confinement": confinement.to_dict(),
             "output_chars": output_chars,
             "max_calls": max_calls,
             "imports": None if imports is None else list(imports),
             "packages": str(packages.resolve()) if packages is not None else "",
         }
         try:
-            self._process = launch.start(workspace, config, (reader, writer, raw_writer))
+            self._process = launch.start(config, (reader, writer, raw_writer))
         except SandboxError:
             self._close()
             raise

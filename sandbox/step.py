@@ -8,13 +8,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from sandbox import wire
+from sandbox import watch, wire
 from sandbox.calls import StepCalls
 from sandbox.output import Cleaner, HeadTail, gap_note
 from sandbox.process import Wake, WorkerGone, WorkerProcess
+from sandbox.watch import Breach
 
 GRACE_SECONDS = 2.0
 CANCEL_SECONDS = 0.6
+BREACH_SECONDS = 0.5
 _AGAIN_SECONDS = 0.5  # an interrupt that the code swallowed is sent again
 
 
@@ -24,16 +26,21 @@ class Output:
     def __init__(self, limit: int, show: Callable[[str], None] | None) -> None:
         self._kept = HeadTail(limit)
         self._show = show
-        self._printed, self._raw = Cleaner(), Cleaner()
+        self._printed, self._raw, self._note = Cleaner(), Cleaner(), Cleaner()
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
         self._parts: list[str] = []
+        self._at_line_start = True
 
     def printed(self, text: str) -> None:
-        self._emit(self._kept.feed(self._printed.feed(text)))
+        self._feed(self._printed.feed(text))
+
+    def note(self, text: str) -> None:
+        """A line of the app's own."""
+        self._feed(("" if self._at_line_start else "\n") + self._note.feed(text) + "\n")
 
     def raw(self, data: bytes) -> None:
         """Bytes written past Python's print: other programs, libraries in C."""
-        self._emit(self._kept.feed(self._raw.feed(self._decoder.decode(data))))
+        self._feed(self._raw.feed(self._decoder.decode(data)))
 
     def tail(self, left_out: int, text: str) -> None:
         """What the worker kept of text beyond its limit."""
@@ -42,9 +49,14 @@ class Output:
 
     def finish(self) -> None:
         for cleaner in (self._printed, self._raw):
-            self._emit(self._kept.feed(cleaner.finish()))
+            self._feed(cleaner.finish())
         left_out, tail = self._kept.finish()
         self._emit((gap_note(left_out) if left_out else "") + tail)
+
+    def _feed(self, text: str) -> None:
+        if text:
+            self._at_line_start = text.endswith("\n")
+            self._emit(self._kept.feed(text))
 
     @property
     def text(self) -> str:
@@ -59,7 +71,8 @@ class Output:
 
 @dataclass
 class Outcome:
-    """How a step ended. `gone` says why the worker has to be replaced, if it has."""
+    """How a step ended. `gone` says why the worker has to be replaced, if it has; `breach` is
+    the limit for which the code was stopped."""
 
     status: str = ""  # ok | error; empty when the worker never said
     text: str = ""
@@ -69,6 +82,7 @@ class Outcome:
     timed_out: bool = False
     cancelled: bool = False
     gone: str = ""
+    breach: Breach | None = None
     missing: str = ""  # the module whose absence ended the step
 
 
@@ -81,11 +95,13 @@ class StepRun:
         calls: StepCalls,
         output: Output,
         *,
+        look: Callable[[], Breach | None] = lambda: None,
         wake: Wake,
         cancelled: Callable[[], bool],
         timeout_seconds: float,
     ) -> None:
         self._worker = worker
+        self._find_breach = look
         self._calls = calls
         self._output = output
         self._wake = wake
@@ -96,6 +112,7 @@ class StepRun:
         self._mark = 0.0
         self._stop_began: float | None = None
         self._next_interrupt = math.inf
+        self._next_look = math.inf
         self._outcome = Outcome()
 
     def run(self, code: str, step: int) -> Outcome:
@@ -104,6 +121,7 @@ class StepRun:
         try:
             self._worker.send("step", self._nonce, step, self._limit, wire.clean_text(code))
             self._mark = time.monotonic()
+            self._next_look = self._mark + watch.SECONDS
             while not outcome.status:
                 self._turn()
         except WorkerGone as gone:
@@ -113,7 +131,6 @@ class StepRun:
         finally:
             self._calls.abandon()
         self._drain_raw()
-        self._output.finish()
         return outcome
 
     def _turn(self) -> None:
@@ -141,14 +158,17 @@ class StepRun:
     def _seconds_to_wait(self) -> float:
         now = time.monotonic()
         if self._stop_began is not None:
-            return min(self._next_interrupt, self._stop_began + self._grace()) - now
-        deadline = self._calls.next_deadline()
-        if deadline is not None:
-            return deadline - now
-        return self._limit - self._used - (now - self._mark)
+            ends = min(self._next_interrupt, self._stop_began + self._grace())
+        elif self._calls.in_flight:
+            ends = self._calls.next_deadline() or math.inf
+        else:
+            ends = self._mark + self._limit - self._used
+        return min(ends, self._next_look) - now
 
     def _grace(self) -> float:
-        return CANCEL_SECONDS if self._outcome.cancelled else GRACE_SECONDS
+        if self._outcome.cancelled:
+            return CANCEL_SECONDS
+        return BREACH_SECONDS if self._outcome.breach else GRACE_SECONDS
 
     def _watch(self) -> None:
         """Stop the code when it is out of time or the user says so: ask first, then kill."""
@@ -160,6 +180,8 @@ class StepRun:
         if self._stop_began is None and self._used >= self._limit:
             self._outcome.timed_out = True
             self._stop_began, self._next_interrupt = now, now
+        if now >= self._next_look:
+            self._look()
         if self._stop_began is None:
             return
         if now >= self._stop_began + self._grace():
@@ -167,6 +189,20 @@ class StepRun:
         if now >= self._next_interrupt:
             self._worker.interrupt()
             self._next_interrupt = now + _AGAIN_SECONDS
+
+    def _look(self) -> None:
+        """See whether the code keeps within the limits that the kernel doesn't keep for us."""
+        breach = self._find_breach()
+        now = time.monotonic()
+        self._next_look = now + watch.SECONDS
+        if breach is None:
+            return
+        self._next_look = math.inf
+        self._outcome.breach = breach
+        if breach.at_once:
+            raise WorkerGone(breach.said)
+        if self._stop_began is None:
+            self._stop_began, self._next_interrupt = now, now
 
     def _take(self, message: list[Any]) -> None:
         """One message of the worker; whatever is not expected here ends it."""

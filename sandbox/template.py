@@ -30,7 +30,7 @@ import warnings
 from pathlib import Path
 from typing import Any, NoReturn
 
-from sandbox import worker
+from sandbox import confine, worker
 
 # In the order in which code is likely to ask for them. What isn't installed is passed over.
 LIBRARIES = (
@@ -110,9 +110,10 @@ class Template:
         if "release" in message:
             self._release(message["release"])
             return True
-        message["config"]["parent"] = os.getpid()
+        confinement = message["config"]["confinement"]
+        confinement["parent"] = os.getpid()
         # What is shared counts as address space too, but isn't the code's.
-        message["config"]["memory_bytes"] += address_space()
+        confinement["memory_bytes"] += address_space()
         try:
             child = os.fork()
             if child == 0:
@@ -180,7 +181,7 @@ def _become_worker(message: dict[str, Any], descriptors: list[int]) -> NoReturn:
         _take_place(descriptors)
         os.environ.clear()
         os.environ.update(message["environment"])
-        os.chdir(message["config"]["workspace"])
+        os.chdir(message["config"]["confinement"]["workspace"])
         forget()
         gc.enable()
         worker.start({**message["config"], "reader": READER, "writer": WRITER})
@@ -188,7 +189,7 @@ def _become_worker(message: dict[str, Any], descriptors: list[int]) -> NoReturn:
         traceback.print_exc()
     finally:
         sys.stderr.flush()
-        os._exit(worker.CANNOT_START)
+        os._exit(confine.CANT_CONFINE)
 
 
 def _take_place(descriptors: list[int]) -> None:

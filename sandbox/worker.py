@@ -25,10 +25,9 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from sandbox import confine, figures, packages, report, values, wire
-from sandbox.artefacts import HIDDEN
 from sandbox.channel import Calls, Channel, Printed
+from sandbox.files import HIDDEN
 
-CANNOT_START = 78  # the exit code of a process in which no code may run
 _FLAGS = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
 _CO_COROUTINE = 0x80
 _MAX_VALUE = 1024 * 1024
@@ -46,7 +45,7 @@ class Worker:
 
     def __init__(self, config: dict[str, Any]) -> None:
         self._config = config
-        self._workspace = Path(config["workspace"])
+        self._workspace = Path(config["confinement"]["workspace"])
         self._channel = Channel(config["writer"], config["output_chars"])
         self._calls = Calls(self._channel, config["max_calls"])
         self._inbox: queue.SimpleQueue[list[Any]] = queue.SimpleQueue()
@@ -57,7 +56,9 @@ class Worker:
         self._main = types.ModuleType("__main__")
         self._main.__dict__["__builtins__"] = builtins
         builtins.input = _no_input
-        self._imports = packages.Imports(config["imports"], config["packages"], config["workspace"])
+        self._imports = packages.Imports(
+            config["imports"], config["packages"], str(self._workspace)
+        )
         self._restore_builtins = functools.partial(vars(builtins).update, dict(vars(builtins)))
         self._tools: dict[str, Callable[..., Any]] = {}
         self._loop: Any = None
@@ -318,14 +319,11 @@ def _packed_value(value: Any) -> bytes:
 
 def start(config: dict[str, Any]) -> NoReturn:
     """Confine this process and serve; called with a single thread running."""
-    try:
-        confine.confine(
-            config["level"], memory_bytes=config["memory_bytes"], parent=config["parent"]
-        )
-    except (OSError, ValueError) as error:
-        sys.stderr.write(f"the sandbox can't be confined: {error}\n")
-        sys.stderr.flush()
-        os._exit(CANNOT_START)
+    confinement = confine.Confinement.from_dict(config["confinement"])
+    confine.supervise(confinement, functools.partial(_serve, config))
+
+
+def _serve(config: dict[str, Any]) -> None:
     for name in [name for name in sys.modules if name.partition(".")[0] == "sandbox"]:
         del sys.modules[name]  # the agent's code has no use for them
     Worker(config).serve()

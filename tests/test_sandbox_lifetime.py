@@ -240,7 +240,7 @@ def test_a_sandbox_that_cannot_start_says_why(make: Any, tmp_path: Path) -> None
 def test_unknown_level_and_platform(
     make: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    with pytest.raises(errors.SandboxError, match="Unknown level of confinement 'jail'"):
+    with pytest.raises(errors.SandboxError, match="Unknown tier of confinement 'jail'"):
         make(confine="jail")
     monkeypatch.setattr("sandbox.executor.sys.platform", "win32")
     with pytest.raises(errors.SandboxError, match="needs Linux or macOS"):

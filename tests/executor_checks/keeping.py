@@ -107,12 +107,21 @@ def check_odd_artefacts(make: Make) -> None:
         "import os\nos.symlink('/etc/passwd', 'link')\nos.symlink('/etc', 'folder')\n"
         "os.mkfifo('pipe')\nopen(b'bad\\xff', 'w').close()\nopen('new\\nline', 'w').close()\n"
         "open(os.path.expanduser('~/cache'), 'w').close()\n"
-        "os.mkdir('deep')\nos.chdir('deep')\n"
-        "for i in range(600):\n    os.mkdir('d'); os.chdir('d')\n"
-        "open('x', 'w').close()\nos.chdir(os.environ['HOME'] + '/../..')\nopen('fine', 'w').close()"
+        "open('one', 'w').close()\nos.link('one', 'two')\n"
+        "open('fine', 'w').close()"
     )
     executor(code)
     assert names(executor) == ["fine"]
+
+
+def check_artefacts_are_bounded(make: Make) -> None:
+    executor = make()
+    logs = executor("for i in range(600):\n    open(f'{i:03}', 'w').close()").logs
+    assert len(names(executor)) == 500
+    assert logs == "[only 500 of 600 new files are listed]\n"
+    code = "with open('large', 'wb') as f:\n    f.truncate(150_000_000)\nprint('x', end='')"
+    assert executor(code).logs == "x\n[large: 150 MB, too large to be handed on]\n"
+    assert names(executor) == []
 
 
 def check_figures(make: Make) -> None:
