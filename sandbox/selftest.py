@@ -66,10 +66,18 @@ class Verdict:
     def confinement(self, workspace: Path, **limits: Any) -> Confinement:
         """The confinement of one session; `limits` are more fields of Confinement.
 
-        Raises SandboxError where the tier needs a user id of its own for the workspace, and
-        there can't be one.
+        Raises SandboxError where the worker can't have a user id of its own for this workspace
+        and the tier doesn't hold without.
         """
-        return _confinement(self.tier, workspace, own_user=self.own_user, **limits)
+        c = _confinement(self.tier, workspace, own_user=self.own_user, **limits)
+        if self.own_user and c.uid is None:
+            reason = _test(self.tier, False)
+            if reason:
+                raise SandboxError(
+                    f"The agent's code can't be confined in {workspace} ({reason}).",
+                    fix="Choose a folder for the data that every user can pass through.",
+                )
+        return c
 
 
 def choose(wanted: str = "auto") -> Verdict:
@@ -114,11 +122,11 @@ def try_tier(tier: str) -> Verdict:
     began = time.monotonic()
     reason, own_user = impossible(tier), False
     if not reason and tier not in ("restricted", "unconfined"):
-        own_user = True
-        reason = _test(tier, own_user=True)
-        if reason and _may_keep_user(tier):
+        own_user = _own_user_possible(tier)
+        reason = _test(tier, own_user)
+        if reason and own_user and tier != "uid":
             own_user = False
-            reason = _test(tier, own_user=False)
+            reason = _test(tier, own_user)
     seconds = time.monotonic() - began
     return Verdict(tier, ((tier, not reason, reason),), seconds, own_user and not reason)
 
@@ -146,15 +154,23 @@ def impossible(tier: str) -> str:
     return ""
 
 
-def _may_keep_user(tier: str) -> bool:
-    return tier != "uid" and sys.platform == "linux" and os.geteuid() == 0
+def _own_user_possible(tier: str) -> bool:
+    if tier == "uid":
+        return True
+    with tempfile.TemporaryDirectory(prefix="hearth-selftest-") as folder:
+        Path(folder).chmod(0o711)
+        return _private_user(Path(folder, "workspace")) is not None
+
+
+def _private_user(workspace: Path) -> int | None:
+    if sys.platform != "linux":
+        return None
+    return rights.private_user(workspace, [Path(sys.executable), *readable.python()])
 
 
 def _confinement(tier: str, workspace: Path, *, own_user: bool, **limits: Any) -> Confinement:
     workspace = workspace.resolve()  # the code sees its real name, on macOS too
-    uid = None
-    if own_user and sys.platform == "linux":
-        uid = rights.private_user(workspace, [Path(sys.executable), *readable.python()])
+    uid = _private_user(workspace) if own_user else None
     if tier == "uid" and uid is None:
         raise SandboxError(
             f"The workspace {workspace} can't be used by another user than the app's.",
@@ -163,7 +179,8 @@ def _confinement(tier: str, workspace: Path, *, own_user: bool, **limits: Any) -
     return Confinement(tier, str(workspace), uid=uid, **limits)
 
 
-def _test(tier: str, *, own_user: bool) -> str:
+@functools.lru_cache(maxsize=32)
+def _test(tier: str, own_user: bool) -> str:
     """Why the tier is rejected; empty if it holds."""
     with tempfile.TemporaryDirectory(prefix="hearth-selftest-") as folder, _Bait(folder) as bait:
         try:
