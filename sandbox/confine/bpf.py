@@ -31,7 +31,7 @@ def errno_action(code: int) -> int:
 
 
 @dataclass(frozen=True)
-class Test:
+class Compare:
     """True if the argument number `argument`, masked, is `value`; 64 bits, little-endian.
 
     The mask of an `int` is 0xFFFFFFFF: the upper half of its register may hold anything.
@@ -46,7 +46,7 @@ class Test:
 class Cases:
     """The first case whose tests are all true decides; if there is none, `otherwise`."""
 
-    cases: tuple[tuple[tuple[Test, ...], int], ...]
+    cases: tuple[tuple[tuple[Compare, ...], int], ...]
     otherwise: int
 
 
@@ -133,7 +133,7 @@ def _block(rule: Cases) -> list[Instruction]:
     return [*code, (_RETURN, 0, 0, rule.otherwise)]
 
 
-def _half(test: Test, half: int) -> list[Instruction]:
+def _half(test: Compare, half: int) -> list[Instruction]:
     """Compare the lower (0) or upper (1) 32 bits; nothing to do where the mask is empty."""
     mask, value = (test.mask >> 32 * half) & 0xFFFFFFFF, (test.value >> 32 * half) & 0xFFFFFFFF
     if not mask:

@@ -12,7 +12,7 @@ import os
 from collections.abc import Collection
 
 from sandbox.confine import bpf, kernel
-from sandbox.confine.bpf import ALLOW, Cases, Rule, Test, errno_action
+from sandbox.confine.bpf import ALLOW, Cases, Compare, Rule, errno_action
 from sandbox.confine.syscalls import numbers
 
 _SECCOMP = {"x86_64": 317, "aarch64": 277}
@@ -111,28 +111,32 @@ def rules(pid: int, *, truncate: bool = True, notify: Collection[str] = ()) -> d
 
 def _filtered(pid: int) -> dict[str, Rule]:
     """The calls that depend on an argument."""
-    mine = (Test(0, pid),)
-    thread = Test(0, _CLONE_SHARES, _CLONE_SHARES | (0xFFFFFFFF & ~_CLONE_MAY))
-    pair = (Test(0, _AF_UNIX), Test(1, _SOCK_STREAM, 0xFFFFFFFF & ~_SOCK_FLAGS), Test(2, 0))
-    fcntl = tuple(((Test(1, command),), ALLOW) for command in _FCNTL)
-    set_flags = ((Test(1, _F_SETFL), Test(2, 0, _O_ASYNC)), ALLOW)
+    mine = (Compare(0, pid),)
+    thread = Compare(0, _CLONE_SHARES, _CLONE_SHARES | (0xFFFFFFFF & ~_CLONE_MAY))
+    pair = (
+        Compare(0, _AF_UNIX),
+        Compare(1, _SOCK_STREAM, 0xFFFFFFFF & ~_SOCK_FLAGS),
+        Compare(2, 0),
+    )
+    fcntl = tuple(((Compare(1, command),), ALLOW) for command in _FCNTL)
+    set_flags = ((Compare(1, _F_SETFL), Compare(2, 0, _O_ASYNC)), ALLOW)
     return {
         "clone": Cases((((thread,), ALLOW),), _EPERM),
         "kill": Cases(((mine, ALLOW),), _EPERM),
         "tgkill": Cases(((mine, ALLOW),), _EPERM),
-        "prlimit64": Cases((((Test(0, 0),), ALLOW), (mine, ALLOW)), _EPERM),
+        "prlimit64": Cases((((Compare(0, 0),), ALLOW), (mine, ALLOW)), _EPERM),
         "socketpair": Cases(((pair, ALLOW),), _EACCES),
-        "sendto": Cases((((Test(4, 0, 2**64 - 1),), ALLOW),), _EACCES),
+        "sendto": Cases((((Compare(4, 0, 2**64 - 1),), ALLOW),), _EACCES),
         "fcntl": Cases((*fcntl, set_flags), _EPERM),
         "ioctl": _one_of(1, _IOCTL.values()),
         "prctl": _one_of(0, _PRCTL.values()),
         "arch_prctl": _one_of(0, _ARCH_PRCTL),
-        "renameat2": Cases((((Test(4, 0, _RENAME_WHITEOUT),), ALLOW),), _EPERM),
+        "renameat2": Cases((((Compare(4, 0, _RENAME_WHITEOUT),), ALLOW),), _EPERM),
     }
 
 
 def _one_of(argument: int, values: Collection[int]) -> Cases:
-    return Cases(tuple(((Test(argument, value),), ALLOW) for value in values), _EPERM)
+    return Cases(tuple(((Compare(argument, value),), ALLOW) for value in values), _EPERM)
 
 
 def _opening(flags: int, truncate: bool) -> Cases:
@@ -142,9 +146,9 @@ def _opening(flags: int, truncate: bool) -> Cases:
     it, and is good for ioctl only. Opened for reading, a file can still be emptied on the way:
     a Landlock that doesn't watch over truncation doesn't see that either.
     """
-    cases = [((Test(flags, _O_ACCMODE, _O_ACCMODE),), _EACCES)]
+    cases = [((Compare(flags, _O_ACCMODE, _O_ACCMODE),), _EACCES)]
     if not truncate:
-        cases.append(((Test(flags, _O_TRUNC, _O_TRUNC | _O_ACCMODE),), _EACCES))
+        cases.append(((Compare(flags, _O_TRUNC, _O_TRUNC | _O_ACCMODE),), _EACCES))
     return Cases(tuple(cases), ALLOW)
 
 
