@@ -12,6 +12,7 @@ from typing import Any
 
 from sandbox import wire
 from sandbox.channel import MIRRORED_ERRORS
+from sandbox.redact import redact
 
 MAX_CALLS = 200
 MAX_PARALLEL = 16
@@ -296,7 +297,7 @@ def _as_error(tool: str, error: BaseException) -> tuple[str, str]:
     """Type and text of the exception that the agent's code gets."""
     kind = type(error).__name__
     text = str(error.args[0]) if isinstance(error, KeyError) and error.args else str(error)
-    text = text[:PREVIEW_CHARS]
+    text = redact(text[: 2 * PREVIEW_CHARS])[:PREVIEW_CHARS]
     own = type(error).__module__ == "builtins" and kind in MIRRORED_ERRORS
     if own and kind != "RuntimeError":
         return kind, text or f"{tool} failed"
