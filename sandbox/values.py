@@ -21,7 +21,9 @@ MAX_ARRAY = 1_000
 _MAX_BITS = 14_000  # about 4,200 digits; the app could not print more
 MAX_ITEMS = 100_000
 MAX_TEXT = 4_000
+MAX_SHOWN = 100_000  # characters of all the reprs and tables within one value
 TABLE_ROWS = 10
+TABLE_COLUMNS = 20
 
 _PLAIN = (type(None), bool, int, float, str, bytes, complex, date, datetime, time, timedelta)
 _PLAIN_TYPES = frozenset((*_PLAIN, Decimal))
@@ -37,7 +39,13 @@ def plain(value: Any, *, as_text: bool, table_rows: int = TABLE_ROWS) -> Any:
     """`value` as plain data. What has no plain form becomes its repr if `as_text` (a value
     shown to the model), and raises NotPlain if not (an argument of a tool). A table becomes
     text of at most `table_rows` rows."""
-    left = [MAX_ITEMS]
+    left = [MAX_ITEMS, MAX_SHOWN]
+
+    def counted(text: str) -> str:
+        left[1] -= len(text)
+        if left[1] < 0:
+            raise _TooMuch
+        return text
 
     def turn(item: Any, depth: int) -> Any:
         kind = type(item)
@@ -50,11 +58,13 @@ def plain(value: Any, *, as_text: bool, table_rows: int = TABLE_ROWS) -> Any:
             return _container(kind, item, depth, turn)
         if isinstance(item, dict):
             return {key_of(k, depth): turn(v, depth + 1) for k, v in dict.items(item)}
-        found = table_text(item, table_rows) if _is_table(item) else _known(item)
+        if _is_table(item):
+            return counted(table_text(item, table_rows))
+        found = _known(item)
         if found is not item:
             return turn(found, depth)
         if as_text:
-            return show(item)
+            return counted(show(item))
         raise NotPlain(f"{kind.__name__} is not plain data")
 
     def key_of(key: Any, depth: int) -> Any:
@@ -166,12 +176,17 @@ def _is_table(item: Any) -> bool:
 
 
 def table_text(frame: Any, rows: int) -> str:
-    """The first rows of a DataFrame, and how many there are if that is not all."""
-    text = frame.head(rows).to_string(max_cols=20, max_colwidth=60, show_dimensions=False)
+    """The first rows of a DataFrame; where that is not all, its size and its columns' types."""
+    text = frame.head(rows).to_string(
+        max_cols=TABLE_COLUMNS, max_colwidth=60, show_dimensions=False
+    )
     limit = MAX_TEXT * max(1, rows // TABLE_ROWS)
-    if len(frame) <= rows and frame.shape[1] <= 20:
+    if len(frame) <= rows and frame.shape[1] <= TABLE_COLUMNS:
         return _cut(text, limit)
-    return f"{_cut(text, limit)}\n[{len(frame):,} rows × {frame.shape[1]:,} columns]"
+    typed = [f"{_cut(str(n), 40)} {t}" for n, t in frame.dtypes.head(TABLE_COLUMNS).items()]
+    typed += ["…"] if frame.shape[1] > TABLE_COLUMNS else []
+    size = f"{len(frame):,} rows × {frame.shape[1]:,} columns"
+    return f"{_cut(text, limit)}\n[{size}: {', '.join(typed)}]"
 
 
 def _from_sympy(item: Any) -> Any:
@@ -199,8 +214,10 @@ _brief.maxstring = MAX_TEXT
 def show(value: Any) -> str:
     """The repr of a value, bounded; never raises an ordinary exception."""
     try:
-        small = not isinstance(value, _SIZED) or len(value) <= MAX_ARRAY
-        text = repr(value) if small else _brief.repr(value)
+        if isinstance(value, _SIZED) and len(value) > MAX_ARRAY:
+            unit = {str: "characters", bytes: "bytes"}.get(type(value), "items")
+            return f"{_cut(_brief.repr(value))}\n[{len(value):,} {unit}]"
+        text = repr(value)
         return _cut(text) if type(text) is str else f"<{type(value).__name__}>"
     except Exception as error:  # noqa: BLE001 - the repr is the agent's code: whatever it does, say so
         return f"<{type(value).__name__}; its repr failed with {type(error).__name__}>"

@@ -30,7 +30,7 @@ from sandbox.files import HIDDEN
 
 _FLAGS = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
 _CO_COROUTINE = 0x80
-_MAX_VALUE = 1024 * 1024
+_MAX_VALUE = 64 * 1024  # what a model would read of a last value; answers may be larger
 _ANSWER_ROWS = 100
 _SPARE_BYTES = 4 * 1024 * 1024
 _MAX_DIGITS = 200_000  # printing more takes seconds that no interrupt can end
@@ -72,6 +72,7 @@ class Worker:
         """Read and run until the app closes the wire."""
         report.set_workspace(str(self._workspace), str(self._workspace / HIDDEN))
         sys.set_int_max_str_digits(_MAX_DIGITS)
+        figures.watch()
         os.register_at_fork(after_in_child=self._after_fork)
         threading.Thread(target=self._listen, name="wire", daemon=True).start()
         signal.signal(signal.SIGINT, self._on_interrupt)
@@ -155,9 +156,8 @@ class Worker:
         self._calls.begin_step()
         try:
             self._running = True
-            value = self._evaluate(code, step)
+            value = figures.save(self._workspace, images, self._evaluate(code, step))
             body = _packed_value(value)
-            figures.save_open(self._workspace, images)
             self._running = False
         except BaseException as error:  # noqa: BLE001 - whatever the agent's code raises is its observation
             self._running = False
@@ -217,7 +217,10 @@ class Worker:
             if last is None:
                 return None
             expression = ast.Expression(last.value)
-            return self._run(compile(expression, name, "eval", _FLAGS, dont_inherit=True))
+            value = self._run(compile(expression, name, "eval", _FLAGS, dont_inherit=True))
+            if value is not None:
+                vars(builtins)["_"] = value  # as at Python's own prompt
+            return value
         finally:
             self._restore_builtins()
 

@@ -7,11 +7,20 @@ may ask for pytest fixtures by further names. `CHECKS` lists them all.
 
 from collections.abc import Callable
 
-from tests.executor_checks import calling, failing, keeping, limits, packages, python, running
+from tests.executor_checks import (
+    calling,
+    failing,
+    keeping,
+    limits,
+    packages,
+    python,
+    running,
+    values,
+)
 
 CHECKS: list[Callable[..., None]] = [
     check
-    for subject in (running, python, packages, failing, calling, limits, keeping)
+    for subject in (running, python, values, packages, failing, calling, limits, keeping)
     for name, check in vars(subject).items()
     if name.startswith("check_")
 ]
