@@ -11,6 +11,7 @@ from rich.table import Table
 
 from errors import EngineError, HearthError
 from serving.engines import ENGINES, Endpoint, answers_health
+from serving.plan import command as planning
 from serving.state import all_records, end, write_record
 from serving.supervisor import Supervisor
 from settings import Settings, load_settings
@@ -20,6 +21,8 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
 )
+app.command()(planning.plan)
+app.command()(planning.hardware)
 out = Console(highlight=False)
 err = Console(stderr=True, highlight=False)
 

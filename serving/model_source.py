@@ -124,7 +124,7 @@ def check_folder(folder: Path, shown: str) -> dict[str, Any]:
     """
     try:
         names = {p.name for p in folder.iterdir()}
-        config = _config(folder, names, shown)
+        config = _checked_config(folder, names, shown)
         _check_weights(folder, names, shown)
         _check_tokenizer(folder, names, shown)
     except OSError as error:
@@ -133,7 +133,18 @@ def check_folder(folder: Path, shown: str) -> dict[str, Any]:
     return config
 
 
-def _config(folder: Path, names: set[str], shown: str) -> dict[str, Any]:
+def read_config(folder: Path, shown: str) -> dict[str, Any]:
+    """A model folder's config.json, whether its weights are there or not.
+
+    Raises InputError when there is none, it can't be read, or the model generates no text.
+    """
+    try:
+        return _checked_config(folder, {p.name for p in folder.iterdir()}, shown)
+    except OSError as error:
+        raise _no_model(shown, f"config.json can't be read ({error.strerror})") from None
+
+
+def _checked_config(folder: Path, names: set[str], shown: str) -> dict[str, Any]:
     if "config.json" not in names:
         if "adapter_config.json" in names:
             raise _no_model(shown, "it is an adapter (LoRA); merge it into its base model first")
@@ -244,22 +255,8 @@ def _to_download(model_id: str, repo: str, revision: str | None, why: Any) -> Mo
 
     try:
         info = HfApi().model_info(repo, revision=revision, files_metadata=True, timeout=15)
-    except hub.GatedRepoError:
-        raise _gated(repo) from None
-    except (hub.RepositoryNotFoundError, hub.RevisionNotFoundError):
-        raise EngineError(
-            f"Hugging Face has no model {model_id}, or it is private.",
-            fix="Check the id for typing errors; for a private model, log in with `hf auth login`.",
-        ) from None
     except (hub.HTTPError, OSError) as error:
-        reason = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
-        part = "is not whole" if why else "is not"
-        raise EngineError(
-            f"The model {model_id} {part} on this machine, and Hugging Face can't be asked "
-            f"for it ({reason}).",
-            fix="Connect to the network, or set HEARTH_MODEL to a folder that holds it or to "
-            "`tiny`, the bundled model.",
-        ) from None
+        raise _hub_error(error, model_id, "is not whole" if why else "is not") from None
     if getattr(info, "gated", False) and not _may_read(repo, revision):
         raise _gated(repo)
     sizes = {f.rfilename: f.size or 0 for f in info.siblings or []}
@@ -278,6 +275,62 @@ def _to_download(model_id: str, repo: str, revision: str | None, why: Any) -> Mo
         weight_bytes=wanted,
         download_bytes=wanted,
     )
+
+
+def _hub_error(error: Exception, model_id: str, how: str) -> EngineError:
+    """What the hub's refusal or silence means; `how` is what the model isn't on this machine."""
+    from huggingface_hub import errors as hub
+
+    if isinstance(error, hub.GatedRepoError):
+        return _gated(model_id.partition("@")[0])
+    if isinstance(error, hub.RepositoryNotFoundError | hub.RevisionNotFoundError):
+        return EngineError(
+            f"Hugging Face has no model {model_id}, or it is private.",
+            fix="Check the id for typing errors; for a private model, log in with `hf auth login`.",
+        )
+    reason = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
+    return EngineError(
+        f"The model {model_id} {how} on this machine, and Hugging Face can't be asked for it "
+        f"({reason}).",
+        fix="Connect to the network, or set HEARTH_MODEL to a folder that holds it or to `tiny`, "
+        "the bundled model.",
+    )
+
+
+def hub_config(model_id: str, *, ask: bool = True) -> dict[str, Any] | None:
+    """The config.json of a hub model: from the cache, else downloaded (a few hundred bytes).
+
+    None when it isn't in the cache and `ask` is false. Raises InputError for what is no model id
+    or no model, EngineError when the hub refuses it or can't be reached.
+    """
+    from huggingface_hub import errors as hub
+    from huggingface_hub import hf_hub_download, try_to_load_from_cache
+
+    repo, _, revision = model_id.partition("@")
+    try:
+        found = try_to_load_from_cache(repo, "config.json", revision=revision or None)
+        if not isinstance(found, str):
+            if not ask:
+                return None
+            found = hf_hub_download(repo, "config.json", revision=revision or None, etag_timeout=10)
+    except hub.HFValidationError as error:
+        raise InputError(f"{model_id} is no Hugging Face model id: {error}") from None
+    except hub.RemoteEntryNotFoundError:
+        raise _no_model(model_id, "its repository has no config.json") from None
+    except (hub.HTTPError, OSError) as error:
+        raise _hub_error(error, model_id, "is not") from None
+    return _json(Path(found), model_id)
+
+
+def in_hub_cache(repo: str) -> bool:
+    """Whether a repository's config.json is in the hub's cache, so that it was loaded before."""
+    from huggingface_hub import try_to_load_from_cache
+    from huggingface_hub.errors import HFValidationError
+
+    try:
+        return isinstance(try_to_load_from_cache(repo, "config.json"), str)
+    except HFValidationError:
+        return False
 
 
 def _gated(repo: str) -> EngineError:

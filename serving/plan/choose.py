@@ -119,7 +119,7 @@ def _build(
         model=served_as,
         checkpoint=way.repo,
         format=way.format.name,
-        dtype=data_type(best)[0],
+        dtype=data_type(best, shape)[0],
         device=dataclasses.replace(way.device, count=way.devices).title,
         context=best.context,
         concurrency=best.concurrency,
@@ -159,7 +159,7 @@ def _parts(best: Sized, shape: Shape) -> tuple[Part, ...]:
     left = max(0, best.cache_bytes - (best.kv_fixed if way.engine not in _SHARING else 0))
     return (
         Part(f"memory for {way.engine}", best.usable_bytes, how, takes=False),
-        Part("weights", best.weight_bytes, way.format.sum_text(shape) + share),
+        Part("weights", best.weight_bytes, best.weight_sum),
         *best.overhead,
         Part("left for the KV cache", left, f"{left // per_token:,} tokens", takes=False),
         Part("KV cache of one token", per_token, sum_text, takes=False),
@@ -174,8 +174,9 @@ def _reasons(best: Sized, shape: Shape, hardware: Hardware) -> list[str]:
     said = [_engine_reason(way)]
     if best.level == 0:
         said.append(f"It does not fit: {gib(best.shortfall)} are missing. {why_not(best)}.")
-    if way.format.name in _QUALITY:
-        said.append(_QUALITY[way.format.name])
+    quality = _QUALITY.get(way.format.name)
+    if quality and (way.format.name in ("bf16", "nf4") or "R1-Distill" in shape.model_id):
+        said.append(quality)
     if best.speed is not None:
         said.append(
             f"The memory's {device.bandwidth} GB/s allow one conversation {best.speed} tokens a "
@@ -207,7 +208,8 @@ def _reasons(best: Sized, shape: Shape, hardware: Hardware) -> list[str]:
 _QUALITY = {
     "bf16": "The weights are the published ones: no quality is lost.",
     "fp8": "FP8 is near-lossless on the R1 distills (Neural Magic, February 2025).",
-    "w4a16": "4-bit weights keep 97 % and more of the quality at 7B (Neural Magic, February 2025).",
+    "w4a16": "4-bit weights keep 97 % and more of the 7B distill's quality, less of the 1.5B's "
+    "(Neural Magic, February 2025).",
     "nf4": "NF4 saves memory, not time: it is slower than 16 bits wherever those fit.",
 }
 

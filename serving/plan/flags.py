@@ -10,7 +10,7 @@ import json
 from serving.families import family_for
 from serving.plan.result import Flag, gib
 from serving.plan.shapes import Shape
-from serving.plan.sizes import BASE_CONTEXT, USUAL_TOKENS, Sized
+from serving.plan.sizes import BASE_CONTEXT, USUAL_TOKENS, Sized, computes_in_32_bits
 from serving.plan.ways import AMPERE
 
 # Forced when the thinking budget is spent: the model then goes on to its code.
@@ -18,7 +18,7 @@ END_OF_THINKING = "\n\nTime to act.\n</think>"
 _LEAST_SEQUENCES = 4
 
 
-def data_type(sized: Sized) -> tuple[str, str]:
+def data_type(sized: Sized, shape: Shape) -> tuple[str, str]:
     """The type that is computed in, and why."""
     device = sized.way.device
     if device.kind == "cuda" and (device.capability or AMPERE) < AMPERE:
@@ -29,8 +29,9 @@ def data_type(sized: Sized) -> tuple[str, str]:
     if sized.way.engine == "llamacpp":
         return "float16", "the cache's type in llama.cpp; weights are unpacked block by block"
     if device.kind == "cpu":
-        small = sized.weight_bytes < 1 << 30
-        return ("float32", "half types are emulated on most CPUs") if small else ("auto", "")
+        if computes_in_32_bits(sized.way, shape):
+            return "float32", "the model is small, and half types are emulated on most CPUs"
+        return "auto", "the type of the weights"
     return "bfloat16", "the type the weights were published in"
 
 
@@ -58,7 +59,7 @@ def flags_for(sized: Sized, shape: Shape, served_as: str) -> tuple[Flag, ...]:
 
 def _vllm(sized: Sized, shape: Shape, served_as: str) -> list[Flag]:
     way = sized.way
-    dtype, why = data_type(sized)
+    dtype, why = data_type(sized, shape)
     sequences = max(_LEAST_SEQUENCES, sized.concurrency)
     flags = [
         Flag("--served-model-name", served_as, "requests name the model that was asked for"),
@@ -100,13 +101,16 @@ def _thinking(shape: Shape, served_as: str) -> list[Flag]:
     flags = [Flag("--reasoning-parser", parser, "thinking comes in a field of its own")]
     if parser != "openai_gptoss":  # its parser knows no text that ends the thinking
         config = {"reasoning_start_str": "<think>", "reasoning_end_str": END_OF_THINKING}
-        why = "a spent thinking budget closes the thinking with this text; without it a request "
-        why += "with thinking_token_budget is refused"
+        why = "a spent thinking_token_budget closes the thinking with this text"
         flags.append(Flag("--reasoning-config", json.dumps(config), why))
     return flags
 
 
 def _why_context(sized: Sized) -> str:
+    if sized.way.engine == "llamacpp":
+        could = max(0, sized.cache_bytes - sized.kv_fixed) // sized.kv_per_token
+        slow = "but long prompts are read slowly" if could >= 2 * sized.context else "no longer one"
+        return f"one conversation; the memory would hold {could:,} tokens, {slow}"
     room = f"the cache holds {sized.kv_tokens:,} tokens"
     if sized.context > BASE_CONTEXT:
         return f"{room}: {sized.kv_tokens / sized.context:.1f} conversations of this length"
@@ -158,8 +162,6 @@ def left_alone(sized: Sized) -> tuple[Flag, ...]:
     if way.engine == "vllm" and not way.online:
         why = "read from the checkpoint's config.json"
         notes.append(Flag("--quantization", "auto", why))
-    if device.kind == "tpu":
-        notes.append(Flag("--tensor-parallel-size", "1", "one chip"))
     return tuple(notes)
 
 
@@ -187,12 +189,12 @@ def _why_backend(sized: Sized) -> str:
 
 def _transformers(sized: Sized, shape: Shape, served_as: str) -> list[Flag]:
     device = sized.way.device
-    dtype, why = data_type(sized)
+    dtype, why = data_type(sized, shape)
     flags = [
         Flag(
             "--device", "cpu" if device.kind == "cpu" else "auto", f"the model is on {device.name}"
         ),
-        Flag("--dtype", dtype, why or "the type of the weights"),
+        Flag("--dtype", dtype, why),
         Flag("--model-timeout", "-1", "the model is never unloaded"),
     ]
     if sized.way.format.name == "nf4" and not shape.quantized:

@@ -122,4 +122,7 @@ COMMANDS = {
 
 def gib(size: int) -> str:
     """Bytes for people, such as `14.2 GiB`."""
-    return f"{size / GIB:.1f} GiB" if abs(size) >= GIB / 10 else f"{size / (1 << 20):.0f} MiB"
+    for unit, name in ((GIB, "GiB"), (1 << 20, "MiB")):
+        if abs(size) >= unit / 10:
+            return f"{size / unit:.1f} {name}"
+    return f"{size / 1024:.0f} KiB"

@@ -41,6 +41,7 @@ class Sized:
     speed: int | None
     level: int
     shortfall: int
+    weight_sum: str
     utilisation: float = 0.0
     batched: int = 0
 
@@ -126,6 +127,7 @@ def _shared(way: Way, shape: Shape, wishes: Wishes) -> Sized:
         speed=speed,
         level=level,
         shortfall=0 if level else max(1, least * per_token - cache),
+        weight_sum=way.format.sum_text(shape) + _shared_by(way),
         utilisation=share,
         batched=batched,
     )
@@ -150,9 +152,9 @@ def _single_at(way: Way, shape: Shape, context: int, base: int, least: int) -> S
         overhead = transformers_overhead(
             shape, context=context, nf4=way.format.name == "nf4", device=kind
         )
-    weights = way.format.weight_bytes(shape)
-    if way.format.name == "bf16" and device.kind == "cpu" and shape.parameters * 4 < 1 << 30:
-        weights = shape.parameters * 4  # small models compute in 32 bits on a CPU, it is quicker
+    weights, weight_sum = way.format.weight_bytes(shape), way.format.sum_text(shape)
+    if computes_in_32_bits(way, shape):
+        weights, weight_sum = shape.parameters * 4, f"{shape.parameters:,} parameters × 4 bytes"
     per_token, fixed = shape.kv_bytes_per_token(), shape.kv_bytes_fixed()
     cache = device.free_bytes - weights - fixed - sum(p.bytes for p in overhead)
     fits = cache >= context * per_token
@@ -171,7 +173,19 @@ def _single_at(way: Way, shape: Shape, context: int, base: int, least: int) -> S
         speed=speed,
         level=_level(context if fits else 0, base, least, quick, True),
         shortfall=0 if fits else max(1, context * per_token - cache),
+        weight_sum=weight_sum,
     )
+
+
+def computes_in_32_bits(way: Way, shape: Shape) -> bool:
+    """Small models on a CPU: half types are emulated on most, and slower."""
+    return (way.engine, way.device.kind, way.format.name) == ("transformers", "cpu", "bf16") and (
+        shape.parameters * 4 < 1 << 30
+    )
+
+
+def _shared_by(way: Way) -> str:
+    return f" / {way.devices} devices" if way.devices > 1 else ""
 
 
 def _level(tokens: int, base: int, least: int, quick: bool, roomy: bool) -> int:

@@ -122,9 +122,14 @@ def _major(driver: str) -> int | None:
     return int(first) if first.isdigit() else None
 
 
+def _counts(device: Device, shape: Shape) -> list[int]:
+    """Over how many of the equal devices the model's heads can be divided."""
+    return [n for n in (1, 2, 4, 8) if n <= device.count and shape.kv_heads % n == 0]
+
+
 def _vllm(device: Device, shape: Shape) -> Iterator[Way | Rejected]:
     capability = device.capability or AMPERE
-    counts = [n for n in (1, 2, 4, 8) if n <= device.count and shape.kv_heads % n == 0]
+    counts = _counts(device, shape)
     formats: list[tuple[Format, str, bool]] = []
     for entry in _vllm_formats(capability, shape):
         if isinstance(entry, Rejected):
@@ -188,7 +193,8 @@ def _tpu(hardware: Hardware, device: Device, shape: Shape) -> Iterator[Way | Rej
     if shape.quantized:
         yield Rejected(f"vllm-tpu, {shape.quantized}", "quantised weights are unproven on TPUs")
         return
-    yield Way("vllm-tpu", device, FORMATS["bf16"], shape.model_id)
+    for count in _counts(device, shape):
+        yield Way("vllm-tpu", device, FORMATS["bf16"], shape.model_id, devices=count)
     for name in ("fp8", "w4a16"):
         yield Rejected(
             f"vllm-tpu, {name}",
