@@ -7,6 +7,7 @@ resolved once and then walked folder by folder, refusing links.
 
 import errno
 import io
+import itertools
 import os
 import stat
 import zipfile
@@ -16,6 +17,7 @@ from pathlib import Path
 MAX_FILE_BYTES = 100_000_000
 MAX_UNZIPPED_BYTES = 1_000_000_000
 _LISTED = 20
+_MAX_NAMES, _MAX_ENTRIES, _MAX_DEPTH = 1_000, 20_000, 32
 
 
 @dataclass(frozen=True)
@@ -50,15 +52,32 @@ def load(workspace: Path, path: str, max_bytes: int = MAX_FILE_BYTES) -> File:
 
 
 def names(workspace: Path) -> list[str]:
-    """The files of the workspace, as paths relative to it, sorted; hidden ones left out."""
+    """The files of the workspace, as paths relative to it, sorted; hidden ones left out.
+
+    The code chooses how many there are and how deep: folders are taken one after the other, and
+    neither many nor very deep ones are looked at (`os.walk` would call itself for each level).
+    """
     root = workspace.resolve()
-    found = []
-    for folder, folders, files in os.walk(root):
-        folders[:] = sorted(f for f in folders if not f.startswith("."))
-        inside = Path(folder).relative_to(root)
-        found += [(inside / f).as_posix() for f in files if not f.startswith(".")]
-        if len(found) > 1000:
-            break
+    found: list[str] = []
+    folders = [("", 0)]
+    left = _MAX_ENTRIES
+    while folders and left > 0 and len(found) <= _MAX_NAMES:
+        prefix, depth = folders.pop()
+        inner = []
+        try:
+            with os.scandir(root / prefix) as entries:
+                for entry in itertools.islice(entries, left):
+                    left -= 1
+                    if entry.name.startswith("."):
+                        continue
+                    if entry.is_dir(follow_symlinks=False):
+                        if depth < _MAX_DEPTH:
+                            inner.append((f"{prefix}{entry.name}/", depth + 1))
+                    elif (root / prefix / entry.name).is_file():
+                        found.append(prefix + entry.name)
+        except OSError:
+            continue
+        folders += sorted(inner, reverse=True)
     return sorted(found)
 
 
@@ -112,7 +131,12 @@ def _open(root: Path, parts: tuple[str, ...], path: str) -> io.BufferedReader:
         raise _in_words(error, root, path) from None
     finally:
         os.close(folder)
-    mode = os.fstat(descriptor).st_mode
+    seen = os.fstat(descriptor)
+    mode = seen.st_mode
+    if seen.st_nlink > 1 and stat.S_ISREG(mode):
+        # The other name may be that of a file which is none of the workspace's.
+        os.close(descriptor)
+        raise PermissionError(f"{path} is a hard link; make a copy of it and read that.")
     if not stat.S_ISREG(mode):
         os.close(descriptor)
         if stat.S_ISDIR(mode):
