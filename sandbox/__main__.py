@@ -1,14 +1,14 @@
 """`python -m sandbox status`: what keeps the agent's code in on this machine, and what doesn't."""
 
-import tempfile
-import time
-from pathlib import Path
+import json
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 
-from errors import HearthError
-from sandbox.confine import LEVELS
+from errors import SandboxError
+from sandbox.confine import TIERS
+from sandbox.selftest import NoTier, Tried, Verdict, choose
 
 commands = typer.Typer(add_completion=False, no_args_is_help=True)
 
@@ -19,33 +19,66 @@ def _sandbox() -> None:
 
 
 @commands.command()
-def status() -> None:
-    """Start a sandbox, say its level, what that covers and what it leaves open."""
-    from sandbox.executor import SandboxExecutor  # the import of smolagents takes a moment
+def status(
+    tier: Annotated[str, typer.Option(help=f"Test this one: {', '.join(TIERS)}.")] = "auto",
+    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+) -> None:
+    """Test the sandbox, say how it confines the agent's code and what that leaves open.
 
+    Exit code 1 if the tier, or with no tier named every one that confines, fails its test.
+    """
     console = Console(highlight=False, soft_wrap=True)
-    level = LEVELS["process"]
     try:
-        with tempfile.TemporaryDirectory() as folder:
-            executor = SandboxExecutor(Path(folder), confine=level.name)
-            began = time.monotonic()
-            answer = executor("40 + 2").output
-            seconds = time.monotonic() - began
-            executor.cleanup()
-    except HearthError as error:
-        console.print(str(error), style="red", markup=False)
+        verdict = choose(tier)
+    except SandboxError as error:
+        tried = error.tried if isinstance(error, NoTier) else ()
+        if as_json:
+            _print({"tier": None, "error": error.message, "tried": _listed(tried)})
+        else:
+            console.print(str(error), style="red", markup=False)
         raise typer.Exit(1) from None
-    if answer != 42:
-        console.print("The sandbox started but gave a wrong answer.", style="red")
-        raise typer.Exit(1)
-    console.print(f"level: [bold]{level.name}[/] (works; started in {seconds * 1000:.0f} ms)")
+    if as_json:
+        _print(_described(verdict))
+    else:
+        _show(console, verdict)
+
+
+def _show(console: Console, verdict: Verdict) -> None:
+    console.print(f"tier: [bold]{verdict.tier}[/] ({verdict.summary})")
+    console.print(f"self-test: {verdict.tested}")
+    for name, passed, reason in verdict.tried:
+        if not passed:
+            console.print(f"not {name}: {reason}", markup=False)
     console.print("\ncovered:")
-    for line in level.covers:
+    for line in verdict.covers:
         console.print(f"  - {line}", markup=False)
     console.print("\nNOT covered:", style="bold")
-    for line in level.leaves_open:
+    for line in verdict.leaves_open:
         console.print(f"  - {line}", markup=False)
-    console.print("\nIt guards against mistakes, not against an attacker.")
+    if not TIERS[verdict.tier].isolates:
+        console.print("\nIt guards against mistakes, not against an attacker.")
+
+
+def _described(verdict: Verdict) -> dict[str, Any]:
+    return {
+        "tier": verdict.tier,
+        "summary": verdict.summary,
+        "tested": verdict.tested,
+        "seconds": round(verdict.seconds, 3),
+        "own_user": verdict.own_user,
+        "isolates": TIERS[verdict.tier].isolates,
+        "covers": verdict.covers,
+        "leaves_open": verdict.leaves_open,
+        "tried": _listed(verdict.tried),
+    }
+
+
+def _listed(tried: Tried) -> list[dict[str, Any]]:
+    return [{"tier": name, "passed": passed, "reason": why} for name, passed, why in tried]
+
+
+def _print(data: dict[str, Any]) -> None:
+    print(json.dumps(data, indent=2, ensure_ascii=False))  # noqa: T201 - for programs
 
 
 if __name__ == "__main__":

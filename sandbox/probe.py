@@ -199,7 +199,7 @@ def holds_descriptors(plan: Plan) -> str:
 def keeps_files(plan: Plan) -> str:
     folder = Path(plan["workspace"], "folder")
     folder.mkdir()
-    first, second = folder / "one.txt", Path(plan["workspace"], "two.txt")
+    first, second = folder / "one.txt", folder / "two.txt"
     first.write_text("words")
     with first.open("a") as file:
         file.write(" more")
@@ -252,13 +252,13 @@ def uses_library(plan: Plan) -> str:
 
 
 Attempt = Callable[[Plan], str]
-_FORBIDDEN: tuple[Attempt, ...] = (
+FORBIDDEN: tuple[Attempt, ...] = (
     reads_secret, reads_open_file, lists_folder, lists_parent, lists_root, writes_outside,
     writes_open_folder, truncates, links, connects, sends_datagram, connects_unix, sends_unix,
     forks, executes, spawns, signals, reads_memory, traces, reads_environment, reads_limits,
     raises_limits, changes_user, leaves_group, calls_kernel, holds_descriptors,
 )  # fmt: skip
-_NEEDED: tuple[Attempt, ...] = (
+NEEDED: tuple[Attempt, ...] = (
     keeps_files, reads_given_file, uses_temporary_files, uses_threads, uses_socket_pair,
     signals_itself, uses_library,
 )  # fmt: skip
@@ -267,14 +267,14 @@ _NEEDED: tuple[Attempt, ...] = (
 def attempt_all(plan: Plan) -> dict[str, str]:
     """What was possible and mustn't be, what failed and must work; by name, in words."""
     found = {}
-    for attempt in _FORBIDDEN:
+    for attempt in FORBIDDEN:
         if attempt.__name__ in plan["passed_over"]:
             continue
         try:
             found[attempt.__name__] = attempt(plan)
         except (OSError, ValueError):
             continue  # refused, as it should be
-    for use in _NEEDED:
+    for use in NEEDED:
         try:
             found[use.__name__] = use(plan)
         except Exception as error:  # noqa: BLE001 - whatever it is, it doesn't work

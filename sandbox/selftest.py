@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from errors import SandboxError
-from sandbox import wire
+from sandbox import probe, wire
 from sandbox.confine import TIERS, Confinement, readable, rights
 from sandbox.process import Wake, WorkerGone, WorkerProcess
 
@@ -38,6 +38,25 @@ _LEAVES_OPEN = {
     "uid": ("reads_open_file", "lists_root", "lists_parent", "writes_open_folder"),
     "seatbelt": ("links", "executes", "reads_limits", "holds_descriptors"),
 }
+_UNTESTED = {
+    "restricted": "there is nothing to reach: the language has no files, network or processes",
+    "unconfined": "not tested, since nothing is kept in",
+}
+
+Tried = tuple[tuple[str, bool, str], ...]
+
+
+class NoTier(SandboxError):
+    """Nothing that may be used confines. `tried`: each tier, whether it passed, why not."""
+
+    def __init__(self, tried: Tried) -> None:
+        reasons = "; ".join(f"{tier}: {reason}" for tier, _, reason in tried)
+        super().__init__(
+            f"The agent's code can't be confined here ({reasons}).",
+            fix="`python -m sandbox status` says what this machine allows. Set `sandbox` to a tier "
+            "that passes, or to `unconfined` if nothing on this machine needs protection.",
+        )
+        self.tried = tried
 
 
 @dataclass(frozen=True)
@@ -49,9 +68,26 @@ class Verdict:
     """
 
     tier: str
-    tried: tuple[tuple[str, bool, str], ...]
+    tried: Tried
     seconds: float = 0.0
     own_user: bool = False
+
+    @property
+    def summary(self) -> str:
+        """The tier in a few words."""
+        return TIERS[self.tier].summary
+
+    @property
+    def tested(self) -> str:
+        """How it was tested, as a sentence."""
+        if self.tier in _UNTESTED:
+            return _UNTESTED[self.tier]
+        tried = len(probe.FORBIDDEN) - len(_LEAVES_OPEN.get(self.tier, ()))
+        who = "with a user id of its own " if self.own_user else ""
+        return (
+            f"a worker {who}tried {tried} forbidden things in vain and used {len(probe.NEEDED)} "
+            f"that it needs ({self.seconds * 1000:.0f} ms)"
+        )
 
     @property
     def covers(self) -> tuple[str, ...]:
@@ -84,7 +120,7 @@ def choose(wanted: str = "auto") -> Verdict:
     """The strongest tier whose self-test passes, or the tier `wanted` if its own passes.
 
     Without a strong one: `restricted`. `unconfined` is taken only when wanted. Cached for this
-    process. Raises SandboxError with every reason when nothing passes.
+    process. Raises NoTier when nothing passes.
     """
     with _lock:
         key = (os.getpid(), wanted)
@@ -103,18 +139,13 @@ def _choose(wanted: str) -> Verdict:
             f"Unknown tier of confinement {wanted!r}.", fix=f"Known: auto, {', '.join(TIERS)}."
         )
     candidates = [name for name, tier in TIERS.items() if tier.isolates]
-    tried: list[tuple[str, bool, str]] = []
+    tried: Tried = ()
     for tier in candidates if wanted == "auto" else [wanted]:
         verdict = try_tier(tier)
         tried += verdict.tried
         if verdict.tried[-1][1]:
-            return replace(verdict, tried=tuple(tried))
-    reasons = "; ".join(f"{tier}: {reason}" for tier, _, reason in tried)
-    raise SandboxError(
-        f"The agent's code can't be confined here ({reasons}).",
-        fix="`python -m sandbox status` says more. Choose another setting `sandbox`: a tier that "
-        "passes, or `unconfined` if nothing on this machine needs protection.",
-    )
+            return replace(verdict, tried=tried)
+    raise NoTier(tried)
 
 
 def try_tier(tier: str) -> Verdict:
@@ -154,28 +185,34 @@ def impossible(tier: str) -> str:
     return ""
 
 
-def _own_user_possible(tier: str) -> bool:
-    if tier == "uid":
-        return True
-    with tempfile.TemporaryDirectory(prefix="hearth-selftest-") as folder:
-        Path(folder).chmod(0o711)
-        return _private_user(Path(folder, "workspace")) is not None
-
-
-def _private_user(workspace: Path) -> int | None:
+def _private_user(workspace: Path) -> int:
     if sys.platform != "linux":
-        return None
+        raise OSError("only Linux has workers with a user id of their own")
     return rights.private_user(workspace, [Path(sys.executable), *readable.python()])
 
 
+def _own_user_possible(tier: str) -> bool:
+    if tier == "uid":
+        return True
+    with (
+        contextlib.suppress(OSError),
+        tempfile.TemporaryDirectory(prefix="hearth-selftest-") as folder,
+    ):
+        Path(folder).chmod(0o711)
+        return bool(_private_user(Path(folder, "workspace")))
+    return False
+
+
 def _confinement(tier: str, workspace: Path, *, own_user: bool, **limits: Any) -> Confinement:
-    workspace = workspace.resolve()  # the code sees its real name, on macOS too
-    uid = _private_user(workspace) if own_user else None
-    if tier == "uid" and uid is None:
-        raise SandboxError(
-            f"The workspace {workspace} can't be used by another user than the app's.",
-            fix="Use folders that every user can pass through for the data and for Python.",
-        )
+    workspace, uid = workspace.resolve(), None  # the code sees its real name, on macOS too
+    if own_user:
+        try:
+            uid = _private_user(workspace)
+        except OSError as error:
+            if tier == "uid":
+                raise SandboxError(
+                    f"{error}.", fix="Keep the data and Python in folders open to every user."
+                ) from None
     return Confinement(tier, str(workspace), uid=uid, **limits)
 
 
@@ -188,13 +225,14 @@ def _test(tier: str, own_user: bool) -> str:
             rights.give(bait.given_file, c.uid)
             found = _run(c, bait.plan(_LEAVES_OPEN.get(tier, ())))
         except (SandboxError, OSError) as error:
-            return str(error).splitlines()[0]
+            return str(error).splitlines()[0].rstrip(".")
         return "; ".join([*found.values(), *bait.traces()])
 
 
 def _run(c: Confinement, plan: dict[str, Any]) -> dict[str, str]:
     """What the probe found in a worker of its own. Raises SandboxError if it didn't get far."""
-    code = f"{_probe()}\nattempt_all({plan!r})"
+    source = Path(probe.__file__).read_text(encoding="utf-8")
+    code = f"{source}\nattempt_all({plan!r})"
     wake, worker = Wake(), WorkerProcess(c, output_chars=2_000, max_calls=1)
     try:
         worker.wait_ready(wake, lambda: False)
@@ -221,11 +259,6 @@ def _result(worker: WorkerProcess, wake: Wake, code: str) -> Any:
                 status, text, _, body = fields[:4]
                 return wire.unpack(body) if status == "ok" else text
     return f"no result within {_SECONDS:g} s"
-
-
-@functools.cache
-def _probe() -> str:
-    return Path(__file__).with_name("probe.py").read_text(encoding="utf-8")
 
 
 class _Bait:

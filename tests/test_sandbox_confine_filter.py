@@ -248,12 +248,11 @@ def test_calls_can_be_handed_to_a_broker(architecture: str) -> None:
     assert brokered("read") == ALLOW and brokered("linkat") == EPERM
 
 
-def test_the_filter_leaves_few_calls() -> None:
-    """The figure that the tiers' sentences name."""
-    x86 = Filter("x86_64")
+def test_the_filter_leaves_less_than_half_of_the_calls(verdict: Filter) -> None:
+    """As the tiers' sentences say; those that depend on an argument are counted as left."""
     rules = seccomp.rules(PID)
-    left = [n for n in x86.numbers if rules.get(n) == ALLOW or isinstance(rules.get(n), Cases)]
-    assert 140 <= len(left) <= 165
+    left = [n for n in verdict.numbers if rules.get(n) == ALLOW or isinstance(rules.get(n), Cases)]
+    assert len(left) < len(verdict.numbers) / 2
 
 
 def test_long_jumps_and_wide_masks() -> None:

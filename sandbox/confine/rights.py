@@ -9,6 +9,7 @@ import ctypes
 import os
 import random
 import signal
+import stat
 import struct
 from pathlib import Path
 
@@ -117,23 +118,28 @@ def give_all(folder: Path, uid: int) -> None:
                         os.chown(entry.path, uid, uid, follow_symlinks=False)
 
 
-def private_user(workspace: Path, needed: list[Path]) -> int | None:
-    """A user id for the session of `workspace`, or None where it can't have one of its own.
+def private_user(workspace: Path, needed: list[Path]) -> int:
+    """A user id for the session of `workspace`.
 
-    It can as root (with the capabilities for it) where every folder on the way to the workspace
-    and to the `needed` files is open to it. A workspace keeps the id that it had; another gets
-    one that nobody has: no name, no process, no neighbour of the workspace.
+    A workspace keeps the id that it had; another gets one that nobody has: no name, no process,
+    no neighbour of the workspace. Raises OSError, in words, where there can't be one: not as
+    root with the capabilities for it, or where a folder on the way to the workspace or to the
+    `needed` files is closed to other users.
     """
     if os.geteuid() != 0 or not _may_change_user():
-        return None
-    if not _passable(workspace.resolve().parent) or not all(map(_open_to_all, needed)):
-        return None
+        raise OSError("only root can give a worker a user id of its own")
+    for path in (workspace.resolve().parent, *needed):
+        closed = _closed(path)
+        if closed:
+            raise OSError(f"a user id of its own needs {closed} to be open to other users")
     owner = workspace.stat().st_uid if workspace.exists() else 0
     if owner in USER_IDS:
         return owner
     taken = _users_with_processes() | _owners_beside(workspace)
     free = [uid for uid in USER_IDS if uid not in taken and _is_mapped(uid) and not _named(uid)]
-    return random.SystemRandom().choice(free) if free else None
+    if not free:
+        raise OSError("no user id is free")
+    return random.SystemRandom().choice(free)
 
 
 def _may_change_user() -> bool:
@@ -141,19 +147,15 @@ def _may_change_user() -> bool:
     return _effective() & 0b1100_0001 == 0b1100_0001
 
 
-def _passable(folder: Path) -> bool:
-    """Whether another user can pass through the folder and all above it."""
-    return all(each.stat().st_mode & 0o001 for each in (folder, *folder.parents))
-
-
-def _open_to_all(path: Path) -> bool:
-    """Whether another user can read the file or list the folder, by both its names."""
-    real = path.resolve()
-    try:
-        mode = real.stat().st_mode
-        return bool(mode & 0o004) and _passable(real.parent) and _passable(path.absolute().parent)
-    except OSError:
-        return False
+def _closed(path: Path) -> Path | None:
+    """What keeps another user from the file or folder: itself, or a folder above it."""
+    for name in {path.absolute(), path.resolve()}:
+        for folder in reversed(name.parents):
+            if not folder.stat().st_mode & 0o001:
+                return folder
+    mode = path.stat().st_mode
+    wanted = 0o001 if stat.S_ISDIR(mode) else 0o004
+    return None if mode & wanted else path
 
 
 def _users_with_processes() -> set[int]:

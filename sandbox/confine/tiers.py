@@ -24,7 +24,7 @@ _NETWORK = "network: no connection to anywhere, loopback included; no name looku
 _PROCESSES = (
     "processes: starts none; can't signal, trace, inspect or slow down any other by system calls"
 )
-_KERNEL = "kernel: some 160 system calls of 360 remain; the rest fail, new ones included"
+_KERNEL = "kernel: less than half of its system calls are left; the rest fail, new ones included"
 _RIGHTS = "rights: no capabilities, none to be gained; as root also its own user id if possible"
 _SAME_KERNEL = "a fault in the kernel's remaining calls, and side channels of the processor"
 _WASTE = "its own processor time and memory, up to the limits"
@@ -58,6 +58,7 @@ TIERS: dict[str, Tier] = {
                 _NETWORK,
                 _PROCESSES,
                 _KERNEL,
+                _RIGHTS,
                 _LIMITS,
                 _ENVIRONMENT,
                 _ENDS,
@@ -73,6 +74,7 @@ TIERS: dict[str, Tier] = {
                 _NETWORK,
                 _PROCESSES,
                 _KERNEL,
+                _RIGHTS,
                 _LIMITS,
                 _ENVIRONMENT,
                 _ENDS,
