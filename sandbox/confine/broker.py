@@ -6,6 +6,9 @@ worker the descriptor. The path that was judged is the one that was used: nothin
 does to its memory meanwhile matters. Calls that read metadata only (stat, access, chdir) are
 not brokered; they tell whether a file is there, how large and how old, and no more.
 
+Where a signal arrives before the keeper has taken up a call, the call fails with EINTR and was
+not done. Python's open tries again by itself; its rename, mkdir and the like don't.
+
 The keeper runs with the worker's rights, never with more: it must read the worker's memory,
 and what a mistake in here could open is then no more than what the worker's user could.
 """

@@ -31,9 +31,9 @@ _CREATES = os.O_CREAT | (O_TMPFILE & ~os.O_DIRECTORY)
 _FLAGS = (
     os.O_ACCMODE | os.O_CREAT | os.O_EXCL | os.O_NOCTTY | os.O_TRUNC | os.O_APPEND
     | os.O_NONBLOCK | os.O_DSYNC | os.O_SYNC | os.O_DIRECT | os.O_DIRECTORY | os.O_NOFOLLOW
-    | os.O_NOATIME | os.O_CLOEXEC | O_PATH | O_TMPFILE
+    | os.O_NOATIME | os.O_CLOEXEC | O_TMPFILE
 )  # fmt: skip
-_PATH_FLAGS = O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_OF_A_PLACE = os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 # By name and number: a file of that name elsewhere, or another device of that name, is not it.
 DEVICES = {b"/dev/null": (1, 3), b"/dev/zero": (1, 5), b"/dev/random": (1, 8)}
@@ -78,8 +78,11 @@ class Files:
         os.close(self._open_beneath(b".", os.O_RDONLY | os.O_DIRECTORY, 0))
 
     def open(self, path: bytes, flags: int, mode: int) -> int:
-        """Open a file as open(2) would; the descriptor is ours. Raises OSError."""
-        flags &= _PATH_FLAGS if flags & O_PATH else _FLAGS
+        """Open a file as open(2) would; the descriptor is ours. Raises OSError.
+
+        For O_PATH it is one to read with: another can't be given to the worker.
+        """
+        flags &= _OF_A_PLACE if flags & O_PATH else _FLAGS
         relative = self._inside(path)
         if relative is not None:
             try:
@@ -109,7 +112,7 @@ class Files:
         def move(old_parent: int, old_name: bytes, new_parent: int, new_name: bytes) -> None:
             kernel.syscall("renameat2", number, old_parent, old_name, new_parent, new_name, flags)
 
-        self._at_parent(old, lambda *a: self._at_parent(new, lambda *b: move(*a, *b)))
+        self._at_parent(old, lambda *a: self._at_parent(new, lambda *b: move(*a, *b), new=True))
 
     def truncate(self, path: bytes, length: int) -> None:
         """truncate(2)."""
@@ -146,8 +149,6 @@ class Files:
 
     def _open_file(self, relative: bytes, flags: int, mode: int) -> int:
         """Open beneath the workspace; a file or a folder, and never wait for it."""
-        if flags & O_PATH:
-            return self._open_beneath(relative, flags, 0)
         waits = not flags & os.O_NONBLOCK
         descriptor = self._open_beneath(relative, flags | os.O_NONBLOCK, mode)
         kind = os.fstat(descriptor).st_mode
@@ -201,11 +202,14 @@ class Files:
             return False
         return real in self._roots or real.startswith(self._folder_roots)
 
-    def _at_parent(self, path: bytes, act: Callable[[int, bytes], None]) -> None:
+    def _at_parent(
+        self, path: bytes, act: Callable[[int, bytes], None], *, new: bool = False
+    ) -> None:
         """Call `act` with a descriptor of the path's folder, in the workspace, and the name."""
         relative = self._inside(path)
         if relative is None:
-            os.lstat(path)  # what isn't there is said not to be there
+            if not new:
+                os.lstat(path)  # what isn't there is said not to be there
             raise refused()
         if relative.strip(b"/") in (b"", b"."):
             raise refused(errno.EBUSY)
@@ -216,12 +220,19 @@ class Files:
         except OSError as error:
             if error.errno not in (errno.ELOOP, errno.EXDEV):
                 raise
-            whole = self._workspace + b"/" + folder
-            parent = self._open_elsewhere(whole, O_PATH | os.O_DIRECTORY, 0)
-            if self._inside(_place_of(parent)) is None:
-                os.close(parent)
-                raise refused() from None
+            parent = self._linked_folder(self._workspace + b"/" + folder)
         try:
             act(parent, name)
         finally:
             os.close(parent)
+
+    def _linked_folder(self, path: bytes) -> int:
+        """A folder of the workspace that is reached by way of a link that the user made."""
+        place = os.open(path, O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            relative = self._inside(_place_of(place))
+            if relative is None:
+                raise refused()
+            return self._open_beneath(relative, O_PATH | os.O_DIRECTORY, 0)
+        finally:
+            os.close(place)

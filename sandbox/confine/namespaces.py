@@ -97,16 +97,21 @@ def _links() -> dict[str, str]:
     """Names by which the folders to read are known beside their real ones."""
     names = {*sys.path, sys.prefix, sys.base_prefix, *readable.NAMED}
     names |= {str(path) for path in Path("/").iterdir() if path.is_symlink()}
-    real = {name: os.path.realpath(name) for name in names if Path(name).exists()}
-    return {name: target for name, target in real.items() if name != target}
+    real = {name: os.path.realpath(name) for name in names}
+    return {name: path for name, path in real.items() if name != path and _is_there(path)}
+
+
+def _is_there(path: str) -> bool:
+    """False also for what is closed to this user."""
+    return os.path.exists(path)  # noqa: PTH110 - Path.exists raises then
 
 
 def _show(path: str, *, writable: bool) -> None:
     """Let a file or folder of the old root appear under its own name."""
     source, place = Path(_OLD + path), Path(path)
-    if not source.exists():
+    if not _is_there(str(source)):
         return
-    if not place.exists():
+    if not _is_there(path):
         place.parent.mkdir(parents=True, exist_ok=True)
         if source.is_dir():
             place.mkdir()
@@ -143,12 +148,19 @@ def _mount(
 
 def _fork_first() -> int:
     """The first process of the process table. The kernel ends all others with it."""
+    ready, tell = os.pipe()
     child = os.fork()
     if child:
+        os.close(tell)
+        if not os.read(ready, 1):
+            raise OSError("the first process of the process table has ended")
+        os.close(ready)
         return child
     try:
-        rights.end_with_parent(0)
+        os.close(ready)
         signal.signal(signal.SIGINT, signal.SIG_IGN)
+        rights.end_with_parent(0)
+        os.write(tell, b".")  # fails if the parent, which can't be seen from here, ended before
         os.closerange(0, os.sysconf("SC_OPEN_MAX"))
         while True:
             signal.pause()
