@@ -89,7 +89,7 @@ def _ruleset(version: int) -> tuple[int, int]:
     attributes = struct.pack("=QQQ", files, network, scopes)
     # An older kernel wants the structure as short as it knows it, or the rest zero.
     size = 24 if scopes else 16 if network else 8
-    buffer = ctypes.create_string_buffer(attributes, size)
+    buffer = ctypes.create_string_buffer(attributes[:size], size)
     number = kernel.LANDLOCK_CREATE_RULESET
     return kernel.syscall("Landlock", number, ctypes.byref(buffer), size, 0), files
 
