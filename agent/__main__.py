@@ -1,5 +1,7 @@
 """One task on the command line: `python -m agent "What is 17% of 2480?"`.
 
+`--unfinished` lists the runs that broke off, `--resume RUN` goes on with one.
+
 Exit codes: 0 there is an answer, 1 there is none, 2 something was wrong with what was
 asked or set, 130 stopped with Ctrl-C.
 """
@@ -8,6 +10,8 @@ import contextlib
 import json
 import signal
 import sys
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -15,8 +19,8 @@ import typer
 from rich.console import Console
 
 from agent.attachments import open_plain
-from agent.console import show, tell, tell_fault
-from agent.events import RunFinished, event_to_dict
+from agent.console import clean, show, tell, tell_fault
+from agent.events import Event, RunFinished, event_to_dict
 from errors import HearthError, InputError
 from settings import add_options, load_settings
 
@@ -38,6 +42,13 @@ def main(
         list[Path] | None, typer.Option("--file", "-f", help="A file for the task; repeatable.")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print events as JSON lines.")] = False,
+    resume: Annotated[
+        str | None,
+        typer.Option(metavar="RUN", help="Go on with a run that broke off; `last` for the last."),
+    ] = None,
+    unfinished: Annotated[
+        bool, typer.Option("--unfinished", help="List the runs that can be resumed.")
+    ] = False,
     **given: Any,
 ) -> None:
     """Let the agent do one task and show its steps."""
@@ -45,7 +56,17 @@ def main(
         # A terminal that knows no arrows gets question marks, and the run goes on.
         sys.stdout.reconfigure(errors="replace")  # type: ignore[union-attr]
     try:
-        code = _run(_task_text(task), file or [], as_json, given)
+        if unfinished:
+            code = _list_unfinished(given)
+        elif resume is not None:
+            if task or file:
+                raise InputError(
+                    "A run that is resumed has its task and files already.",
+                    fix="Leave them out, or leave out --resume.",
+                )
+            code = _run("", [], as_json, given, resume)
+        else:
+            code = _run(_task_text(task), file or [], as_json, given)
     except HearthError as error:
         tell_fault(error)
         raise typer.Exit(BAD_INPUT) from None
@@ -55,17 +76,36 @@ def main(
     raise typer.Exit(code)
 
 
-def _run(task: str, files: list[Path], as_json: bool, given: dict[str, Any]) -> int:
+def _list_unfinished(given: dict[str, Any]) -> int:
+    from agent.build import Hearth
+
+    runs = Hearth(load_settings(**given)).unfinished().values()
+    for started in runs:
+        task = " ".join(started.task.split())
+        sys.stdout.write(clean(f"{started.run}  {started.time}  {task}") + "\n")
+    if not runs:
+        tell("No run can be resumed: every one came to its end, or is still at work.")
+    return ANSWERED if runs else NO_ANSWER
+
+
+def _run(
+    task: str, files: list[Path], as_json: bool, given: dict[str, Any], resume: str = ""
+) -> int:
     settings = load_settings(**given)
     for path in files:
         open_plain(path).close()  # what can't be read is said before an engine is started for it
     # Not at the top: these imports take a while, in which Ctrl-C should end as tidily.
     from agent.build import Hearth
+    from agent.resume import resumable
 
-    with Hearth(settings, on_progress=lambda line: tell(line, "dim")) as hearth:
-        session = hearth.new_session()
+    hearth = Hearth(settings, on_progress=lambda line: tell(line, "dim"))
+    if resume:
+        hearth.session_of(resume)  # what isn't there is said before an engine is started for it
+    with hearth:
+        session = hearth.reopen(resume) if resume else hearth.new_session()
+        begin = session.resume if resume else partial(session.run, task, files)
         try:
-            finished = _follow(session, task, files, as_json)
+            finished = _follow(session, begin, as_json)
         except BrokenPipeError:  # whoever read the output has gone: typer ends quietly
             raise
         except OSError as error:
@@ -78,12 +118,14 @@ def _run(task: str, files: list[Path], as_json: bool, given: dict[str, Any]) -> 
             session.close()
     if finished.artefacts and not as_json:
         tell(f"The files lie in {session.workspace}", "dim")
+    if started := resumable(session.events):
+        tell(f"To go on with this run: python -m agent --resume {started.run}", "dim")
     if finished.status == "stopped":
         return STOPPED
     return ANSWERED if finished.status == "answered" else NO_ANSWER
 
 
-def _follow(session: "Session", task: str, files: list[Path], as_json: bool) -> RunFinished:
+def _follow(session: "Session", begin: Callable[[], Iterator[Event]], as_json: bool) -> RunFinished:
     """Show the run; Ctrl-C stops it cleanly, a second one at once."""
 
     def stop(*_: object) -> None:
@@ -95,9 +137,9 @@ def _follow(session: "Session", task: str, files: list[Path], as_json: bool) -> 
     before = signal.signal(signal.SIGINT, stop)
     try:
         if not as_json:
-            return show(session.run(task, files), Console(highlight=False))
+            return show(begin(), Console(highlight=False))
         finished = RunFinished(status="failed")
-        for event in session.run(task, files):
+        for event in begin():
             sys.stdout.write(json.dumps(event_to_dict(event)) + "\n")
             sys.stdout.flush()
             if isinstance(event, RunFinished):

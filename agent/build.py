@@ -1,5 +1,6 @@
 """Where everything is put together: the only file that knows every seam. Wiring, no logic."""
 
+import contextlib
 import json
 import logging
 import shutil
@@ -7,11 +8,13 @@ import tempfile
 import uuid
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 from smolagents import Model, Tool
 
 from agent import prompts
-from agent.events import Event, event_to_dict
+from agent.events import Event, RunStarted, event_from_dict, event_to_dict
+from agent.resume import resumable
 from agent.session import Limits, Session
 from errors import HearthError, InputError
 from memory.history import History
@@ -33,6 +36,7 @@ from tools.web_search import SearchFunction, WebSearch, search_backend
 from tools.wikipedia_search import WikipediaSearch
 
 MIN_FREE_BYTES = 50_000_000
+MOST_LOOKED_AT = 500  # sessions in which an unfinished run is looked for
 
 
 class Hearth:
@@ -130,16 +134,18 @@ class Hearth:
         notes: Path | None = None,
         workspace: Path | None = None,
         history: Sequence[Event] = (),
+        name: str = "",
     ) -> Session:
         """A session of its own: its workspace, its sandbox, its client of the engine.
 
         `model` replaces the engine (a ScriptedModel needs none); `search` replaces the search
-        engine, `notes` the folder of notes; `history` holds events to go on from.
+        engine, `notes` the folder of notes; `history` holds events to go on from; `name` is the
+        session's, a new one by default.
         """
         s = self.settings
         model = model or self.new_model()
         family: Family = model.family  # type: ignore[attr-defined]
-        name = uuid.uuid4().hex[:12]
+        name = name or uuid.uuid4().hex[:12]
         workspace = (workspace or s.data_dir / "workspaces" / name).absolute()
         try:
             workspace.mkdir(parents=True, exist_ok=True)
@@ -167,7 +173,54 @@ class Hearth:
             store=lambda event: self.history.append(name, event_to_dict(event)),
             history=history,
             name=name,
+            on_close=lambda: self.history.close(name),
         )
+
+    def unfinished(self) -> dict[str, RunStarted]:
+        """The runs that broke off and can be resumed, by session, the last one first."""
+        found = {}
+        for session in self.history.sessions()[:MOST_LOOKED_AT]:
+            started = resumable(_events(self.history, session))
+            if started is not None and not self.history.busy(session):
+                found[session] = started
+        return found
+
+    def session_of(self, run: str) -> str:
+        """The session whose last run broke off; `run` is the run's id or the session's name, or
+        the beginning of one, or `last`. Raises InputError where it can't be told."""
+        known = self.unfinished()
+        fits = [s for s, e in known.items() if run and (s.startswith(run) or e.run.startswith(run))]
+        if run == "last":
+            fits = list(known)[:1]
+        if len(fits) != 1:
+            what = f"Several runs can be meant by {run!r}." if fits else f"No run is {run!r}."
+            listed = ", ".join(e.run for e in known.values()) or "none"
+            raise InputError(what, fix=f"Runs that broke off and can be resumed: {listed}.")
+        return fits[0]
+
+    def reopen(self, run: str, *, model: Model | None = None, **options: Any) -> Session:
+        """The session whose last run broke off, for `Session.resume`.
+
+        `run` as in `session_of`, `options` as in `new_session`. Raises InputError where there is
+        no such run, or where it goes on in another process.
+        """
+        name = self.session_of(run)
+        self.history.claim(name)
+        try:
+            events = _events(self.history, name)
+            return self.new_session(model=model, history=events, name=name, **options)
+        except BaseException:
+            self.history.close(name)
+            raise
+
+
+def _events(history: History, session: str) -> list[Event]:
+    """The session's events; those of a later version of Hearth are left out."""
+    events = []
+    for event in history.events(session):
+        with contextlib.suppress(ValueError):
+            events.append(event_from_dict(event))
+    return events
 
 
 def standard_tools(

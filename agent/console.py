@@ -11,11 +11,13 @@ from rich.syntax import Syntax
 from rich.text import Text
 
 from agent.events import (
+    Compacted,
     Event,
     ModelReplied,
     Notice,
     OutputDelta,
     RunFinished,
+    RunResumed,
     RunStarted,
     StepFinished,
     StepStarted,
@@ -104,6 +106,13 @@ class _Printer:
                 self._line(f"← {event.result}", "red")
             case StepFinished() if event.error:
                 self._line(event.observation, "red")
+            case Compacted():
+                sizes = f"{event.tokens_before:,} to {event.tokens_after:,} tokens"
+                self._line(f"the conversation is sent shortened: from {sizes}", "dim")
+            case RunResumed():
+                kept = "variables are there again" if event.rebuilt else "variables are gone"
+                why = f" ({event.reason})" if event.reason else ""
+                self._line(f"going on with: {event.task}\n{kept}{why}", "dim")
             case Notice():
                 self._line(event.text, "yellow")
             case RunFinished():

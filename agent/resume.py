@@ -54,7 +54,7 @@ _ONLY_LOOK = frozenset(
         "search_history",
     }
 )
-_CAN_GO_ON = ("failed", "stopped")
+_CAN_GO_ON = ("failed", "stopped", "")  # the last: it has not ended at all
 _NOT_RUN = ("no action", "interrupted")  # kinds of steps that leave no variables
 
 
@@ -81,25 +81,30 @@ class Point:
         return "computed" if self.reply and self.reply.code else "stated"
 
 
-def unfinished(events: Sequence[Event]) -> bool:
-    """Whether the last run of these events can be resumed."""
-    starts = [place for place, event in enumerate(events) if isinstance(event, RunStarted)]
-    if not starts:
-        return False
-    ends = [e for e in events[starts[-1] :] if isinstance(e, RunFinished | RunResumed)]
-    return not ends or not isinstance(ends[-1], RunFinished) or ends[-1].status in _CAN_GO_ON
+def resumable(events: Sequence[Event]) -> RunStarted | None:
+    """The last run of these events, if it can be resumed."""
+    started: RunStarted | None = None
+    status = ""
+    for event in events:
+        if isinstance(event, RunStarted):
+            started, status = event, ""
+        elif isinstance(event, RunFinished):
+            status = event.status
+        elif isinstance(event, RunResumed):
+            status = ""
+    return started if status in _CAN_GO_ON else None
 
 
 def broke_off(events: Sequence[Event]) -> Point:
     """Where the last run stopped. Raises InputError if there is none to go on with."""
-    if not unfinished(events):
+    started = resumable(events)
+    if started is None:
         raise InputError(
             "There is no run to go on with: the last one came to its end, or none was begun.",
             fix="Give a new task.",
         )
-    starts = [place for place, event in enumerate(events) if isinstance(event, RunStarted)]
-    point = Point(started=events[starts[-1]], step=1)  # type: ignore[arg-type]
-    for event in events[starts[-1] :]:
+    point = Point(started, step=1)
+    for event in events[events.index(started) :]:
         if isinstance(event, ModelReplied):
             point = replace(point, reply=event, called=(), returned=(), tried=False)
         elif isinstance(event, ToolCalled):

@@ -85,6 +85,7 @@ def session_in(
         store=store,
         history=history,
         name="s",
+        on_close=lambda: kept.close("s"),
     )
 
 

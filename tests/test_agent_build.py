@@ -6,6 +6,7 @@ import pytest
 
 from agent.build import Hearth
 from agent.events import RunFinished, event_from_dict
+from agent.session import Session
 from errors import InputError
 from serving.families import FAMILIES
 from serving.scripted import ScriptedModel
@@ -60,3 +61,36 @@ def test_a_full_disk_is_said_before_anything_starts(
     with pytest.raises(InputError, match="disk is full"):
         Hearth(load_settings(tmp_path, data_dir=tmp_path / "d")).start()
     assert list((tmp_path / "d").iterdir()) == [], "nothing is left behind"
+
+
+def broken_off(hearth: Hearth, *replies: str) -> Session:
+    """A session whose model has no more to say."""
+    session = hearth.new_session(model=ScriptedModel(replies, FAMILIES["tiny"]))
+    assert list(session.run("six times seven"))[-1].status == "failed"  # type: ignore[union-attr]
+    session.close()
+    return session
+
+
+def test_a_run_that_broke_off_is_listed_and_resumed(tmp_path: Path) -> None:
+    hearth = Hearth(load_settings(tmp_path, data_dir=tmp_path / "d"))
+    assert hearth.unfinished() == {}
+    old = broken_off(hearth, "Hm.\n</think>\n```python\nx = 6\nopen('a.txt', 'w').close()\n```")
+    broken_off(hearth)
+    later = Hearth(hearth.settings)
+    assert list(later.unfinished())[1] == old.name, "the last one first"
+    run = later.unfinished()[old.name].run
+    last = ScriptedModel([f"Easy.\n</think>\n\n{ANSWER.replace('6', 'x')}"], FAMILIES["tiny"])
+    session = later.reopen(run[:6], model=last)
+    with pytest.raises(InputError, match="No run"):
+        hearth.reopen(run)
+    events = list(session.resume())
+    session.close()
+    assert isinstance(events[-1], RunFinished) and events[-1].answer == "42"
+    assert (session.name, session.workspace) == (old.name, old.workspace)
+    assert later.history.events(old.name)[-1]["answer"] == "42", "kept where it was begun"
+    assert list(later.unfinished()) != [old.name]
+    with pytest.raises(InputError, match="No run is 'nothing'") as caught:
+        hearth.reopen("nothing")
+    assert next(iter(later.unfinished().values())).run in caught.value.fix
+    with pytest.raises(InputError, match="No run"):
+        later.reopen("")

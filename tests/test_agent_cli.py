@@ -93,6 +93,35 @@ def test_no_answer_is_exit_code_one(tmp_path: Path) -> None:
     assert code == 1 and "limit of 2 steps" in out and "still at it" in out
 
 
+def test_a_killed_run_is_listed_and_resumed(tmp_path: Path) -> None:
+    turns = [
+        Turn("```python\nx = 6\nprint('six')\n```"),
+        Turn("x", "thinking aloud " * 500, "reasoning_content", delay=0.05),
+        Turn("```python\nfinal_answer(x * 7)\n```"),
+    ]
+    with FakeOpenAI(turns) as server:
+        process = start(["six times seven"], tmp_path, server.url)
+        assert process.stdout
+        seen = ""
+        while "thinking aloud" not in seen:
+            seen += (piece := process.stdout.read(1))
+            assert piece, seen
+        process.kill()
+        process.communicate()
+        code, out, _ = run(["--unfinished"], tmp_path)
+        assert code == 0 and out.rstrip().endswith("six times seven")
+        code, out, err = run(["--resume", out.split()[0]], tmp_path, server.url)
+        assert code == 0 and "Answer: 42" in out and "variables are there again" in out
+        assert "To go on" not in err
+        assert len(server.chats) == 3, "the step that was finished is not asked for again"
+        sent = [message["content"] for message in server.chats[2].body["messages"]]
+        assert sent == [message["content"] for message in server.chats[1].body["messages"]]
+    code, out, err = run(["--unfinished"], tmp_path)
+    assert (code, out) == (1, "") and "No run" in err
+    code, out, err = run(["--resume", "last"], tmp_path, "http://127.0.0.1:1/v1")
+    assert (code, out) == (2, "") and "No run" in err
+
+
 def test_terminal_controls_of_the_model_are_never_sent_on(tmp_path: Path) -> None:
     turn = Turn("```python\nfinal_answer('\x1b]0;owned\x07[bold]x[/bold]')\n```", "\x1b[2J\u202e")
     with FakeOpenAI([turn]) as server:
@@ -143,6 +172,7 @@ def test_a_terminal_that_knows_few_letters_is_no_reason_to_fail(tmp_path: Path) 
         (["go", "--model", "no/such-model-here"], {}, ["no/such-model-here"]),
         (["go", "--model", "/tmp"], {}, ["/tmp", "config.json"]),
         (["go", "--endpoint-url", "http://127.0.0.1:1/v1"], {}, ["127.0.0.1:1"]),
+        (["go", "--resume", "last"], {}, ["task", "--resume"]),
         (["go"], {"HEARTH_DATA_DIR": "/proc/none"}, ["/proc/none", "HEARTH_DATA_DIR"]),
     ],
 )
