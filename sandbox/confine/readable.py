@@ -62,8 +62,13 @@ def python() -> list[Path]:
     # may share the system's; what a .pth file adds is someone's source folder.
     found += map(Path, site.getsitepackages())
     found += [Path(entry) for entry in sys.path if entry.endswith(("site-packages", "-packages"))]
-    searched = os.environ.get("LD_LIBRARY_PATH", "").split(":")
-    found += [Path(entry) for entry in searched if entry.startswith("/") and entry != "/"]
+    # So called, and in no folder of people's homes: a variable must not open a home.
+    searched = map(Path, os.environ.get("LD_LIBRARY_PATH", "").split(":"))
+    found += [
+        folder
+        for folder in searched
+        if folder.is_absolute() and folder.name.startswith("lib") and folder.parent.name != "home"
+    ]
     return _existing(found)
 
 
