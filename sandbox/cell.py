@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from errors import SandboxError
-from sandbox import care, launch
+from sandbox import care, files, launch
 from sandbox.files import Contents
 from sandbox.process import WorkerProcess
 from sandbox.step import Outcome
@@ -111,6 +111,9 @@ class Cell:
 
     def before(self) -> Contents:
         """What the workspace holds as a step begins. Raises OverLimit."""
+        assert self.worker is not None
+        if self.worker.uid is not None:  # the user may have attached files since
+            files.give(self.place.root, self.worker.uid)
         last, found = self.place.last, self.place.look()
         breach = breach_of(found, self.place.quota)
         if breach:

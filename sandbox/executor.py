@@ -19,12 +19,12 @@ from smolagents import Tool
 from smolagents.local_python_executor import CodeOutput, PythonExecutor
 
 from errors import Cancelled, CodeError, InputError, SandboxError
-from sandbox import artefacts, wire
+from sandbox import artefacts, selftest, wire
 from sandbox.calls import MAX_CALLS, BoundTool, Record, StepCalls
 from sandbox.cell import GONE, Cell, OverLimit
-from sandbox.confine import TIERS, Confinement
 from sandbox.files import Contents, Quota
 from sandbox.process import Wake, WorkerGone, WorkerProcess
+from sandbox.selftest import Verdict
 from sandbox.step import Outcome, Output, StepRun
 from sandbox.workspace import Workspace
 
@@ -69,7 +69,7 @@ class SandboxExecutor(PythonExecutor):
         quota: Quota = Quota(),
         idle_seconds: float | None = None,
     ) -> None:
-        self.tier = _choose(confine)
+        self.verdict = _choose(confine)
         place = Workspace(workspace, quota)
         self.workspace = place.path
         self.on_output = on_output
@@ -94,10 +94,15 @@ class SandboxExecutor(PythonExecutor):
         self._running = False
         self._wake = Wake()
         make_worker = functools.partial(
-            _worker, self.tier, memory_bytes, output_chars, imports, packages
+            _worker, self.verdict, memory_bytes, output_chars, imports, packages
         )
         self._cell = Cell(place, make_worker, memory_bytes=memory_bytes, idle_seconds=idle_seconds)
         self._finalizer = weakref.finalize(self, _close, self._cell, self._wake)
+
+    @property
+    def tier(self) -> str:
+        """The tier of confinement that the code runs in; `verdict` says how it was chosen."""
+        return self.verdict.tier
 
     def start(self) -> None:
         """Get ready in the background, so that the first step begins sooner."""
@@ -280,7 +285,7 @@ class SandboxExecutor(PythonExecutor):
 
 
 def _worker(
-    tier: str,
+    verdict: Verdict,
     memory_bytes: int,
     output_chars: int,
     imports: Sequence[str] | None,
@@ -290,7 +295,7 @@ def _worker(
     """Start a worker in the workspace `root`."""
     folders = () if packages is None else (str(packages.resolve()),)
     return WorkerProcess(
-        Confinement(tier, str(root), folders, memory_bytes=memory_bytes),
+        verdict.confinement(root, readable=folders, memory_bytes=memory_bytes),
         output_chars=output_chars,
         max_calls=MAX_CALLS,
         imports=imports,
@@ -303,15 +308,10 @@ def _close(cell: Cell, wake: Wake) -> None:
     wake.close()
 
 
-def _choose(wanted: str) -> str:
+def _choose(wanted: str) -> Verdict:
     """The tier to use. Raises SandboxError where that can't be."""
     if sys.platform == "win32":
         raise SandboxError(
             "The sandbox needs Linux or macOS.", fix="On Windows, run Hearth inside WSL 2."
         )
-    wanted = {"auto": "unconfined", "process": "unconfined"}.get(wanted, wanted)
-    if wanted not in TIERS:
-        raise SandboxError(
-            f"Unknown tier of confinement {wanted!r}.", fix=f"Known: auto, {', '.join(TIERS)}."
-        )
-    return wanted
+    return selftest.choose("unconfined" if wanted == "process" else wanted)

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from errors import SandboxError
-from sandbox import confine
+from sandbox import confine, files
 from sandbox.files import HIDDEN, OWN_FOLDERS
 
 _ROOT = Path(__file__).resolve().parent.parent
@@ -293,9 +293,12 @@ def start(config: dict[str, Any], descriptors: tuple[int, int, int]) -> Started:
 
     Raises SandboxError where the system refuses.
     """
-    own = Path(config["confinement"]["workspace"]) / HIDDEN
+    root, uid = Path(config["confinement"]["workspace"]), config["confinement"]["uid"]
+    own = root / HIDDEN
     try:
         prepare_folder(own)
+        if uid is not None:
+            files.give(root, uid)
         environment = confine.environment(own)
         for _ in range(2):
             template = warm_up()

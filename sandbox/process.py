@@ -70,6 +70,7 @@ class WorkerProcess:
         packages: Path | None = None,
     ) -> None:
         self.ready = False
+        self.uid = confinement.uid
         self._frames = wire.Frames()
         self._out: deque[memoryview] = deque()
         self._raw_bytes = 0

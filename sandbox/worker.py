@@ -8,6 +8,7 @@ breaks by accident (a builtin, a tool's name, sys.stdout, a signal handler) is p
 each step; what a hostile one breaks ends at worst in a restart.
 """
 
+import _thread
 import ast
 import builtins
 import contextlib
@@ -75,6 +76,7 @@ class Worker:
         figures.watch()
         os.register_at_fork(after_in_child=self._after_fork)
         threading.Thread(target=self._listen, name="wire", daemon=True).start()
+        _bound_threads(self._config["confinement"]["threads"])
         signal.signal(signal.SIGINT, self._on_interrupt)
         self._channel.send("ready", os.getpid())
         while True:
@@ -289,6 +291,22 @@ class Worker:
         for descriptor in (self._config["reader"], self._config["writer"]):
             with contextlib.suppress(OSError):
                 os.close(descriptor)
+
+
+def _bound_threads(most: int) -> None:
+    """Refuse in words to have more than `most` threads; the app ends what gets past this."""
+
+    def bounded(start: Callable[..., Any]) -> Callable[..., Any]:
+        def start_thread(*args: Any, **kwargs: Any) -> Any:
+            if _thread._count() >= most:
+                raise RuntimeError(f"can't start a thread: {most} are running already")
+            return start(*args, **kwargs)
+
+        return start_thread
+
+    for name in ("_start_new_thread", "_start_joinable_thread"):  # until Python 3.12, and since
+        if hasattr(threading, name):
+            setattr(threading, name, bounded(getattr(threading, name)))
 
 
 def _flush_files(namespace: dict[str, Any]) -> None:
