@@ -222,6 +222,8 @@ class ReasoningCodeAgent(CodeAgent):
         started = time.monotonic()
         reply, usage = None, None
         for delta in self.model.generate_stream(step.model_input_messages, cancel=self.cancel):
+            if getattr(delta, "anew", False):
+                self.emit(events.Notice("The reply broke off; it is asked for anew."))
             if delta.reasoning:
                 self.emit(events.ThinkingDelta(number, delta.reasoning))
             if delta.content:

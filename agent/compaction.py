@@ -8,7 +8,7 @@ makes the engine read the conversation anew: its prefix cache ends at the first 
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from smolagents.agents import ActionStep
@@ -21,7 +21,7 @@ from agent.tokens import TokenCounter, text_of
 
 KEPT_STEPS = 2
 """The last steps, which stay whole as long as anything else can go."""
-_GOALS = (0.5, 0.7, 0.9)  # shares of the room that a compaction aims at, the first that can be had
+_GOALS = (0.6, 0.8, 0.95)  # shares of the room that a compaction aims at, the first that can be had
 _CUTS = (2000, 800, 300)  # characters of the last observations, when nothing else is left
 _MARGIN = 64  # tokens between what we count and what the server does
 _GUESSED = 0.9  # the share of the room that may be filled by an estimate
@@ -109,19 +109,16 @@ class Window:
     ) -> Compaction | None:
         now = self.counter.estimate(self.messages(steps, asked))
         scale = tokens / max(now, 1)  # candidates are estimated, the engine isn't asked of each
-        best: Shape | None = None
-        sizes: list[tuple[Shape, float]] = []
-        for shape in self._candidates(steps):
-            size = self.counter.estimate(self.messages(steps, asked, shape)) * scale
-            sizes.append((shape, size))
-            if size <= room * _GOALS[0]:
-                break
-        for goal in _GOALS:
-            best = next((shape for shape, size in sizes if size <= room * goal), None)
-            if best is not None:
-                break
-        if best is None and sizes:
-            best = min(sizes, key=lambda one: one[1])[0]
+
+        def size(shape: Shape) -> float:
+            return self.counter.estimate(self.messages(steps, asked, shape)) * scale
+
+        gentle = [(shape, size(shape)) for shape in self._older_shortened(steps)]
+        harsh = [(shape, size(shape)) for shape in self._all_shortened(steps, gentle)]
+        tries = [(gentle, goal) for goal in _GOALS] + [(harsh, _GOALS[-1])]
+        fits = (shape for some, goal in tries for shape, n in some if n <= room * goal)
+        smallest = min([*gentle, *harsh], key=lambda one: one[1], default=(None, 0))[0]
+        best = next(fits, smallest)
         if best is None:
             return None
         after = self.counter.count(self.messages(steps, asked, best))
@@ -130,25 +127,34 @@ class Window:
         self.shape = best
         return Compaction(best, tokens, after)
 
-    def _candidates(self, steps: Sequence[MemoryStep]) -> Iterator[Shape]:
-        """Shapes that send less than the present one, the gentlest first."""
-        old = self.shape
-        begin = 0 if self._remembers_turns else context.last_task(steps)
-        done = [n for n in range(begin, len(steps)) if isinstance(steps[n], ActionStep)]
-        movable = [n + 1 for n in done[:-KEPT_STEPS]]
-        trimmed = old.trimmed
-        for place in movable:
+    def _older_shortened(self, steps: Sequence[MemoryStep]) -> Iterator[Shape]:
+        """Shapes that send less of all but the last steps, the gentlest first."""
+        trimmed, summarised, most = self.shape.trimmed, self.shape.summarised, self.shape.most_chars
+        older = [place + 1 for place in self._done(steps)[:-KEPT_STEPS]]
+        for place in older:
             if place > trimmed:
                 trimmed = place
-                yield Shape(trimmed, old.summarised, old.most_chars)
-        summarised = old.summarised
-        for place in movable:
+                yield Shape(trimmed, summarised, most)
+        for place in older:
             if place > summarised:
                 summarised = place
-                yield Shape(trimmed, summarised, old.most_chars)
-        for most in _CUTS:
-            if not old.most_chars or most < old.most_chars:
                 yield Shape(trimmed, summarised, most)
-        for place in (n + 1 for n in done[-KEPT_STEPS:-1]):
-            if place > summarised:
-                yield Shape(trimmed, place, _CUTS[-1])
+
+    def _all_shortened(
+        self, steps: Sequence[MemoryStep], before: Sequence[tuple[Shape, float]]
+    ) -> Iterator[Shape]:
+        """Shapes that send less of the last steps too."""
+        last = before[-1][0] if before else self.shape
+        for most in _CUTS:
+            if not last.most_chars or most < last.most_chars:
+                last = replace(last, most_chars=most)
+                yield last
+        for place in self._done(steps)[-KEPT_STEPS:-1]:
+            if place + 1 > last.summarised:
+                last = replace(last, summarised=place + 1)
+                yield last
+
+    def _done(self, steps: Sequence[MemoryStep]) -> list[int]:
+        """The places of the steps that are sent."""
+        begin = 0 if self._remembers_turns else context.last_task(steps)
+        return [n for n in range(begin, len(steps)) if isinstance(steps[n], ActionStep)]
