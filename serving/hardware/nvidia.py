@@ -3,7 +3,7 @@
 import dataclasses
 import re
 
-from serving.hardware.findings import MIB, Gpu
+from serving.hardware.findings import GIB, MIB, Gpu
 from serving.hardware.machine import Machine, Ran
 
 # On WSL and on some Colab images the program lies beside the usual path.
@@ -19,6 +19,11 @@ _CAPABILITIES = {
     "T4": 7.5, "RTX 20": 7.5, "A100": 8.0, "A10G": 8.6, "A10": 8.6, "RTX A": 8.6, "RTX 30": 8.6,
     "L40S": 8.9, "L4": 8.9, "RTX 40": 8.9, "H100": 9.0, "H200": 9.0, "B200": 10.0,
     "RTX PRO 6000": 12.0, "RTX 50": 12.0, "V100": 7.0, "P100": 6.0,
+}  # fmt: skip
+# What CUDA programs see of cards that come in one size, in GiB, as PyTorch prints it.
+_SIZES = {
+    "T4": 14.5, "A10G": 22.0, "L40S": 44.3, "L4": 22.0, "RTX 4090": 23.5, "RTX 3090": 23.5,
+    "H200": 139.7, "RTX PRO 6000": 94.5,
 }  # fmt: skip
 _MIG_LINE = re.compile(r"^\s+MIG (\S+)\s+Device\s+\d+:\s+\(UUID: (MIG-[^)]+)\)")
 _MIG_MEMORY = re.compile(r"\.(\d+)gb", re.IGNORECASE)
@@ -137,16 +142,23 @@ def _from_driver(machine: Machine) -> tuple[tuple[Gpu, ...], str]:
         text = machine.read_text(f"/proc/driver/nvidia/gpus/{slot}/information") or ""
         model = re.search(r"^Model:\s*(.+)$", text, re.MULTILINE)
         name = model[1].strip() if model else "an NVIDIA GPU"
-        gpus.append(Gpu(name, reason, capability=capability_by_name(name), driver=driver))
+        size = next((_SIZES[k] for k in _SIZES if re.search(rf"\b{k}\b(?! Laptop)", name)), None)
+        gpus.append(
+            Gpu(
+                name,
+                reason if size is None else f"{reason}; its memory by its name",
+                total_bytes=None if size is None else int(size * GIB),
+                capability=capability_by_name(name),
+                driver=driver,
+            )
+        )
     return tuple(gpus) or (Gpu("an NVIDIA GPU", reason, driver=driver),), reason
 
 
 def capability_by_name(name: str) -> float | None:
     """The compute capability that a GPU of this name has, None for a name not known."""
-    for part, capability in _CAPABILITIES.items():
-        if re.search(rf"\b{re.escape(part)}", name):
-            return capability
-    return None
+    found = (_CAPABILITIES[k] for k in _CAPABILITIES if re.search(rf"\b{re.escape(k)}", name))
+    return next(found, None)
 
 
 def _mib(cell: str | None) -> int | None:

@@ -1,6 +1,7 @@
 """From hardware and a model's shape to a serving plan, with what was rejected and why."""
 
 import dataclasses
+from collections.abc import Callable
 
 from errors import InputError, SettingsError
 from serving.hardware import Hardware
@@ -11,7 +12,9 @@ from serving.plan.known import CONFIGS, FAMILIES
 from serving.plan.result import Part, Rejected, ServingPlan, gib
 from serving.plan.shapes import Shape, shape_from_config
 from serving.plan.sizes import LEAST_SPEED, Sized, size_way, why_not
-from serving.plan.ways import ADA, ENGINES, Have, Way, Wishes, download_bytes, ways
+from serving.plan.ways import ADA, ENGINES, Way, Wishes, download_bytes, ways
+
+Have = Callable[[str], bool]
 
 
 def _nothing_here(repo: str) -> bool:
@@ -66,17 +69,26 @@ def _on_best_device(
     """The plan on the first device that has any way to serve the model."""
     rejected: list[Rejected] = []
     for device in devices(hardware):
-        found, why = ways(hardware, device, shape, wishes, have)
+        found, why = ways(hardware, device, shape, wishes)
         rejected += why
         if not found:
             continue
-        sized = [size_way(way, shape, wishes) for way in found]
+        sized = [_with_disk(size_way(w, shape, wishes), shape, hardware, have) for w in found]
         name = served_as or shape.model_id
         return _build(_best(sized), sized, shape, rejected, name, hardware)
     raise InputError(
         f"Nothing here can serve {shape.model_id}" + _wished(wishes) + ".",
         fix=_why_nothing(rejected),
     )
+
+
+def _with_disk(sized: Sized, shape: Shape, hardware: Hardware, have: Have) -> Sized:
+    """The same, but not fitting when its download doesn't fit on the disk."""
+    free, way = hardware.disk.free_bytes, sized.way
+    size = download_bytes(way, shape)
+    if not sized.level or free is None or size <= free or have(way.repo):
+        return sized
+    return dataclasses.replace(sized, level=0, shortfall=size - free, disk_short=size - free)
 
 
 def _wished(wishes: Wishes) -> str:
@@ -136,6 +148,7 @@ def _build(
         devices=way.devices,
         fits=best.level > 0,
         shortfall_bytes=best.shortfall,
+        lacks="" if best.level else "disk" if best.disk_short else "memory",
         experimental=way.engine == "vllm-tpu",
         bandwidth_tokens=best.speed,
         reasons=tuple(_reasons(best, shape, hardware)),
@@ -173,7 +186,9 @@ def _reasons(best: Sized, shape: Shape, hardware: Hardware) -> list[str]:
     way, device = best.way, best.way.device
     said = [_engine_reason(way)]
     if best.level == 0:
-        said.append(f"It does not fit: {gib(best.shortfall)} are missing. {why_not(best)}.")
+        said.append(f"It does not fit: {why_not(best)}.")
+        if best.disk_short:
+            said.append("Make room, or set HF_HOME to a folder on a larger disk.")
     quality = _QUALITY.get(way.format.name)
     if quality and (way.format.name in ("bf16", "nf4") or "R1-Distill" in shape.model_id):
         said.append(quality)
@@ -238,7 +253,7 @@ def _losers(best: Sized, sized: list[Sized]) -> list[Rejected]:
             if other.way.format.name == best.way.format.name:
                 reason = "it fits too, and needs more"
         else:
-            reason = f"it fits too; {best.way.engine} is quicker and answers several at once"
+            reason = f"it fits too, and is slower than {best.way.engine}"
         lost.append(Rejected(other.way.title, reason))
     return lost
 

@@ -36,6 +36,8 @@ _BANDWIDTHS: tuple[tuple[str, int], ...] = (
     ("RTX 3090", 936),
     ("RTX 3060", 360),
 )
+# Grace and Jetson: nvidia-smi tells no size for these.
+_SHARES = re.compile(r"\b(GB10|GH200|Orin|Thor)\b")
 _TPU_BANDWIDTHS = {"v5e": 819, "v6e": 1640, "v4": 1228, "v5p": 2765}
 # Kept for Hearth's app, the sandbox and the system where a model shares the main memory.
 MAIN_MEMORY_RESERVE = 2 * GIB
@@ -103,13 +105,18 @@ def devices(hardware: Hardware) -> list[Device]:
 
 
 def _largest(hardware: Hardware) -> Device:
-    """The GPU with the most free memory, with how many equal ones there are."""
-    main = hardware.memory.total_bytes
+    """The GPU with the most free memory, with how many equal ones there are.
+
+    Its `total_bytes` is 0 where nobody tells its size.
+    """
+
+    def total(gpu: Gpu) -> int:
+        if gpu.total_bytes is None:  # such GPUs take what they need of the main memory
+            return hardware.memory.available_bytes if _SHARES.search(gpu.name) else 0
+        return gpu.total_bytes
 
     def free(gpu: Gpu) -> int:
-        # Where the driver tells no size, the GPU shares the main memory (Grace, Jetson).
-        total = main if gpu.total_bytes is None else gpu.total_bytes
-        return total if gpu.free_bytes is None else min(gpu.free_bytes, total)
+        return total(gpu) if gpu.free_bytes is None else min(gpu.free_bytes, total(gpu))
 
     best = max(hardware.gpus, key=free)
     # One that is half taken is no equal: each of them gets the same share of the model.
@@ -117,7 +124,7 @@ def _largest(hardware: Hardware) -> Device:
     return Device(
         "cuda",
         best.name + (f" MIG {best.mig}" if best.mig else ""),
-        main if best.total_bytes is None else best.total_bytes,
+        total(best),
         min(free(gpu) for gpu in equal),
         count=len(equal),
         capability=best.capability,

@@ -138,7 +138,7 @@ def _why_share(sized: Sized) -> str:
 
 def left_alone(sized: Sized) -> tuple[Flag, ...]:
     """What the engine does well by itself, and why it is not set."""
-    way, device = sized.way, sized.way.device
+    way = sized.way
     if way.engine == "transformers":
         text = "transformers' own: it applies the first request's temperature to all others"
         return (Flag("--continuous-batching", "off", text),)

@@ -49,8 +49,9 @@ class ServingPlan:
     folder to load, `format` what its weights are kept in. `dtype` is the type computed in.
     `context` is in tokens, for one conversation; `concurrency` is how many conversations of usual
     length (12,000 tokens) fit at once; `kv_tokens` all tokens the cache can hold. Bytes are of one
-    device, of `devices` equal ones. `shortfall_bytes` says by how much a plan does not fit;
-    `next` is then the plan that does, or None when only an endpoint is left.
+    device, of `devices` equal ones. `shortfall_bytes` says by how much a plan does not fit, of
+    what it `lacks` (`memory` or `disk`); `next` is then the plan that does, or None when only an
+    endpoint is left.
     `bandwidth_tokens` bounds one conversation's tokens a second by the memory's bandwidth.
     """
 
@@ -75,6 +76,7 @@ class ServingPlan:
     devices: int = 1
     fits: bool = True
     shortfall_bytes: int = 0
+    lacks: str = ""
     experimental: bool = False
     bandwidth_tokens: int | None = None
     reasons: tuple[str, ...] = ()

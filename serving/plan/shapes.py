@@ -82,7 +82,7 @@ def shape_from_config(config: Mapping[str, Any], model_id: str, source: str) -> 
     )
     kv_heads = get.number("num_key_value_heads", heads)
     head_dim = get.number("head_dim", hidden // heads)
-    experts = get.number("num_local_experts", get.number("num_experts", 0))
+    experts = get.number("num_local_experts", get.number("num_experts", 0, least=0), least=0)
     dense = get.number("intermediate_size", 4 * hidden)
     width = get.number("moe_intermediate_size", dense) if experts else dense
     per_token = get.number("num_experts_per_tok", 1) if experts else 1
@@ -127,11 +127,11 @@ class _Reader:
     def __init__(self, config: Mapping[str, Any], model_id: str) -> None:
         self._config, self._model_id = config, model_id
 
-    def number(self, name: str, default: int | None = None) -> int:
+    def number(self, name: str, default: int | None = None, *, least: int = 1) -> int:
         value = self._config.get(name)
         if value is None and default is not None:
             return default
-        if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        if isinstance(value, bool) or not isinstance(value, int) or value < least:
             raise InputError(
                 f"The config.json of {self._model_id} gives no usable {name} (it is {value!r}).",
                 fix="Name a causal language model with HEARTH_MODEL or --model.",
@@ -192,7 +192,7 @@ def _sliding(config: Mapping[str, Any], kind: str, layers: int) -> tuple[int, in
     if isinstance(kinds, list):
         return sum(kind == "sliding_attention" for kind in kinds), window
     if kind == "gpt_oss":
-        return layers // 2, window  # every other layer
+        return (layers + 1) // 2, window  # every other layer, from the first
     return 0, 0
 
 

@@ -14,7 +14,7 @@ def show_plan(plan: ServingPlan, out: Console) -> None:
     if plan.fits:
         out.print(_summary(plan))
     else:
-        lacks = gib(plan.shortfall_bytes)
+        lacks = f"{gib(plan.shortfall_bytes)} of {plan.lacks}"
         out.print(f"[red]does not fit: {lacks} are missing[/] ({escape(_title(plan))})")
     out.print()
     out.print(_sum(plan))

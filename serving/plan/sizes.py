@@ -44,6 +44,7 @@ class Sized:
     weight_sum: str
     utilisation: float = 0.0
     batched: int = 0
+    disk_short: int = 0
 
     @property
     def cache_bytes(self) -> int:
@@ -229,6 +230,8 @@ def batched_tokens(total: int, name: str) -> int:
 def why_not(sized: Sized) -> str:
     """Why this way lost, in words."""
     weights = gib(sized.weight_bytes)
+    if sized.disk_short:
+        return f"its download needs {gib(sized.disk_short)} more than the disk has free"
     if sized.level == 0:
         return (
             f"{weights} of weights and {gib(sum(p.bytes for p in sized.overhead))} beside them: "

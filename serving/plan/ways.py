@@ -5,13 +5,13 @@ What can't be is said once, with its reason. Sources of the rules: vLLM 0.32 and
 of their wheels; where a rule is a judgement, the reason says so.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from serving.hardware import Hardware
 from serving.plan.checkpoints import FORMATS, Format, checkpoints
 from serving.plan.devices import ZERO_XLARGE, Device
-from serving.plan.result import Rejected, gib
+from serving.plan.result import Rejected
 from serving.plan.shapes import Shape
 
 CUDA_DRIVER = (
@@ -58,11 +58,8 @@ class Wishes:
     context: int | None = None
 
 
-Have = Callable[[str], bool]
-
-
 def ways(
-    hardware: Hardware, device: Device, shape: Shape, wishes: Wishes, have: Have
+    hardware: Hardware, device: Device, shape: Shape, wishes: Wishes
 ) -> tuple[list[Way], list[Rejected]]:
     """The ways on `device`, grouped by engine in order, and why others are none."""
     finders = {
@@ -82,19 +79,14 @@ def ways(
             continue
         if wishes.checkpoint and entry.format.name != wishes.checkpoint:
             continue
-        free, size = hardware.disk.free_bytes, download_bytes(entry, shape)
-        if free is not None and size > free and not have(entry.repo):
-            why = f"its download of {gib(size)} does not fit on the disk ({gib(free)} free)"
-            rejected.append(Rejected(entry.title, f"{why}; HF_HOME names another"))
-            continue
         found.append(entry)
     return found, rejected
 
 
 def download_bytes(way: Way, shape: Shape) -> int:
     """What has to be downloaded: the checkpoint, which loading may then make smaller."""
-    whole = FORMATS["bf16"] if way.online or way.format.name == "nf4" else way.format
-    return whole.weight_bytes(shape) if way.repo else 0
+    shrinks = way.online or (way.format.name == "nf4" and not shape.quantized)
+    return (FORMATS["bf16"] if shrinks else way.format).weight_bytes(shape)
 
 
 def _cuda(hardware: Hardware, device: Device, shape: Shape) -> Iterator[Way | Rejected]:
@@ -109,6 +101,10 @@ def _cuda(hardware: Hardware, device: Device, shape: Shape) -> Iterator[Way | Re
             f"its driver {device.driver} is too old: torch and vLLM are built for CUDA 13, which "
             f"needs {CUDA_DRIVER} or later (or, on a data-centre GPU, NVIDIA's cuda-compat)",
         )
+        return
+    if not device.total_bytes:
+        why = "nothing tells how much memory it has: nvidia-smi is missing"
+        yield Rejected(device.name, why)
         return
     if hardware.system == "Windows":
         yield Rejected("vllm", "it has no build for Windows; it runs in WSL")
