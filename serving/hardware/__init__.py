@@ -63,13 +63,13 @@ class Accelerator:
 
 def find_accelerator(machine: Machine | None = None) -> Accelerator:
     """The accelerator that an engine on this environment's torch will use."""
+    torch = _torch_version() if machine is None else machine.package("torch")
     machine = machine or ThisMachine()
     if machine.system() == "Darwin" and machine.architecture() == "arm64":
         return Accelerator("mps", "the Apple GPU", "this is a Mac with Apple silicon")
     gpus, reason = find_gpus(machine)
     if not gpus:
         return Accelerator("cpu", "CPU", reason)
-    torch = _torch_version()
     if "+cpu" in torch:
         reason = f"{gpus[0].name} is there, but torch is {torch}, without CUDA"
         return Accelerator("cpu", "CPU", reason)
