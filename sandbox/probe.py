@@ -10,6 +10,7 @@ import ctypes
 import errno
 import os
 import platform
+import shutil
 import signal
 import socket
 import sys
@@ -200,11 +201,14 @@ def keeps_files(plan: Plan) -> str:
     folder = Path(plan["workspace"], "folder")
     folder.mkdir()
     first, second = folder / "one.txt", folder / "two.txt"
+    first.touch()
     first.write_text("words")
     with first.open("a") as file:
         file.write(" more")
         file.truncate(7)
+    shutil.copy2(first, folder / "copy.txt")
     first.rename(second)
+    (folder / "copy.txt").unlink()
     found = second.read_text()
     second.unlink()
     folder.rmdir()

@@ -33,6 +33,7 @@ def drop(uid: int | None, *, dumpable: bool = False) -> None:
     `dumpable`: processes of the same user may look into this one, as a broker has to.
     Raises OSError where the system refuses.
     """
+    kernel.prctl(kernel.PR_SET_DUMPABLE, 1)  # else its own files in /proc belong to root
     with contextlib.suppress(OSError):  # when memory runs out: this process, not the app
         Path("/proc/self/oom_score_adj").write_text("1000")
     _drop_bounding_set()

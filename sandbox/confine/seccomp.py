@@ -43,7 +43,7 @@ recvfrom shutdown getsockname getpeername getsockopt
 
 # Said to have worked, and not done: shutil, zipfile and tarfile go on, and nobody's file changes.
 _FAKED = """
-chmod fchmod fchmodat fchmodat2 chown fchown lchown fchownat utime utimes futimesat utimensat
+chmod fchmod fchmodat fchmodat2 chown fchown lchown fchownat
 setxattr lsetxattr fsetxattr setxattrat removexattr lremovexattr fremovexattr removexattrat
 """
 
@@ -57,6 +57,7 @@ _REFUSED = {
         open_tree_attr file_getattr file_setattr listns""",
 }
 
+_DONE = errno_action(0)
 _EPERM = errno_action(errno.EPERM)
 _EACCES = errno_action(errno.EACCES)
 
@@ -86,6 +87,7 @@ _PRCTL = {
     "PR_SET_VMA": 0x53564D41,  # gives memory a name
 }
 _ARCH_PRCTL = (0x1021, 0x1022, 0x1023)  # ask for the wide registers of matrix instructions
+_TIMES = {"utime": 1, "utimes": 1, "futimesat": 2, "utimensat": 2}
 _AF_UNIX, _SOCK_STREAM, _SOCK_FLAGS = 1, 1, 0x80800
 _RENAME_WHITEOUT = 4
 _O_TRUNC, _O_ACCMODE = 0o1000, 0o3
@@ -99,7 +101,7 @@ def rules(pid: int, *, truncate: bool = True, notify: Collection[str] = ()) -> d
     go to the holder of the filter's listener, whatever else would happen to them.
     """
     said: dict[str, Rule] = dict.fromkeys(_ALLOWED.split(), ALLOW)
-    said |= dict.fromkeys(_FAKED.split(), errno_action(0))
+    said |= dict.fromkeys(_FAKED.split(), _DONE)
     for code, names in _REFUSED.items():
         said |= dict.fromkeys(names.split(), errno_action(code))
     said |= _filtered(pid)
@@ -120,7 +122,8 @@ def _filtered(pid: int) -> dict[str, Rule]:
     )
     fcntl = tuple(((Compare(1, command),), ALLOW) for command in _FCNTL)
     set_flags = ((Compare(1, _F_SETFL), Compare(2, 0, _O_ASYNC)), ALLOW)
-    return {
+    said = {name: _set_times(times) for name, times in _TIMES.items()}
+    return said | {
         "clone": Cases((((thread,), ALLOW),), _EPERM),
         "kill": Cases(((mine, ALLOW),), _EPERM),
         "tgkill": Cases(((mine, ALLOW),), _EPERM),
@@ -133,6 +136,17 @@ def _filtered(pid: int) -> dict[str, Rule]:
         "arch_prctl": _one_of(0, _ARCH_PRCTL),
         "renameat2": Cases((((Compare(4, 0, _RENAME_WHITEOUT),), ALLOW),), _EPERM),
     }
+
+
+def _set_times(times: int) -> Cases:
+    """The calls that set a file's times; `times` is the place of that argument.
+
+    Faked too, except for the present time on a path: pathlib's touch() asks for that first, and
+    makes the file only if it was refused.
+    """
+    nothing = 0, 2**64 - 1
+    descriptor = (((Compare(1, *nothing),), _DONE),) if times == 2 else ()
+    return Cases((*descriptor, ((Compare(times, *nothing),), _EPERM)), _DONE)
 
 
 def _one_of(argument: int, values: Collection[int]) -> Cases:
