@@ -13,9 +13,10 @@ import httpx
 
 from errors import ContextTooLong, ModelError
 
-Again = Literal["no", "connection", "busy", "adapted"]
+Again = Literal["no", "connection", "broken", "busy", "failed", "adapted"]
 
-_BUSY = frozenset({429, 502, 503, 504})
+# 520 to 524: a proxy's words for a server that does not answer; 529: overloaded.
+_BUSY = frozenset({408, 425, 429, 502, 503, 504, 520, 521, 522, 523, 524, 529})
 _CONTEXT = re.compile(
     r"context[ _](?:length|window|size)|context_length_exceeded|maximum (?:model|prompt) length"
     r"|(?:prompt|input) is too long|too many (?:input )?tokens|max_model_len",
@@ -23,7 +24,7 @@ _CONTEXT = re.compile(
 )
 _NOT_TAKEN = re.compile(
     r"unsupported|not support|unknown|unexpected|unrecogni[sz]ed|extra inputs|not permitted"
-    r"|not allowed|does not accept",
+    r"|not allowed|not configured|does not accept",
     re.IGNORECASE,
 )
 _MODEL = re.compile(r"\bmodel\b|pinned", re.IGNORECASE)
@@ -33,8 +34,9 @@ _SHOWN = 300  # characters of a server's own words
 class Fault(Exception):
     """A request that failed. `again` says whether and how another attempt may help.
 
-    `connection`: for a short while; `busy`: until the deadline, after `wait` seconds where the
-    server said so; `adapted`: at once, as the request was changed; `no`.
+    `connection`: for a short while; `broken`: the same, after part of a reply; `busy`: until the
+    deadline, after `wait` seconds where the server said so; `failed`: a few times, as it may be
+    the request's own fault; `adapted`: at once, as the request was changed; `no`.
     """
 
     def __init__(self, error: ModelError, again: Again = "no", wait: float | None = None) -> None:
@@ -64,16 +66,16 @@ class Server:
         text = f"The model's server at {self.address} {what}."
         return Fault(ModelError(text, fix=fix), "connection")
 
-    def broken_off(self, why: str, partial: object) -> Fault:
-        """A stream that ended before its end; `partial` is None before the first token."""
-        when = "in the middle of a reply" if partial else "before it said anything"
+    def broken_off(self, why: str, partial: object, *, mid: bool) -> Fault:
+        """A stream that ended before its end: in the middle of a reply, or before it began."""
+        when = "in the middle of a reply" if mid else "before it said anything"
         return Fault(
             ModelError(
                 f"The model's server at {self.address} broke off {when} ({why}).",
                 fix="Ask again; if it happens again, look at the server's log.",
                 partial=partial,
             ),
-            "connection",
+            "broken" if mid else "connection",
         )
 
     def too_slow(self, seconds: float, partial: object) -> ModelError:
@@ -113,6 +115,11 @@ class Server:
             partial=partial,
         )
 
+    def failed(self, text: str, partial: object) -> Fault:
+        """An error object in the stream; only one about the context is sure to come again."""
+        error = self.said(text, partial)
+        return Fault(error, "no" if isinstance(error, ContextTooLong) else "failed")
+
     def refused(self, status: int, headers: Mapping[str, str], text: str) -> Fault:
         """An answer with an HTTP status that is not 200; `text` is its message."""
         if status in (401, 403):
@@ -142,7 +149,8 @@ class Server:
                 fix="Look at the server's log."
                 if status >= 500
                 else "Check HEARTH_MODEL and HEARTH_ENDPOINT_URL; the server's log may say more.",
-            )
+            ),
+            "failed" if status == 500 else "no",
         )
 
 

@@ -31,10 +31,13 @@ _ROLES = {
 class ReplyDelta(ChatMessageStreamDelta):
     """One delta of a stream: `content` (text) or `reasoning` (thinking).
 
-    The last delta holds the whole `reply` and its `token_usage`, and no text of its own.
+    The last delta holds the whole `reply` and its `token_usage`, and no text of its own. One
+    that is `anew` says that the reply broke off and begins from the start: what was streamed
+    before it is void.
     """
 
     reasoning: str | None = None
+    anew: bool = False
     reply: Reply | None = None
 
 

@@ -18,6 +18,7 @@ bounded number of times, however the server cuts its deltas. Its rules:
 - A token of the chat template ends the reply: what follows is invented.
 """
 
+import copy
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -89,6 +90,16 @@ class ReplySplitter(BlockScanner):
         """Whether the thinking is still going on."""
         return self._mode == self._in_thinking
 
+    @property
+    def said(self) -> bool:
+        """Whether there is text after the thinking."""
+        return self._has_text and not self.thinking
+
+    @property
+    def closed(self) -> bool:
+        """Whether the thinking has ended, as far as can be known before `finish`."""
+        return not self.thinking or bool(self._mentions)
+
     def feed(self, text: str) -> list[Piece]:
         """The pieces that `text`, the next delta, completes. Empty once `done`."""
         if self.done:
@@ -120,9 +131,20 @@ class ReplySplitter(BlockScanner):
         self._mentions.clear()
         return self._taken()
 
-    def think_again(self) -> None:
-        """The next delta begins another reply, whose template has opened the thinking."""
-        self._mode = self._in_thinking
+    def begin_again(self, opens_thinking: bool) -> None:
+        """The next delta begins another reply, which goes on after what is there."""
+        self._mode = self._in_thinking if opens_thinking else self._in_prose
+
+    def go_on(self) -> None:
+        """The next delta goes on where the last one ended, thinking and text in one."""
+        self._reasoning = False
+
+    def settle(self) -> list[Piece]:
+        """The server has ended its stream: the pieces that were held back."""
+        self._final = True
+        self._run()
+        self._final = False
+        return self._taken()
 
     def finish(self, finish_reason: str | None = None) -> Reply:
         """The reply, whole. `finish_reason` is the server's word, or one of `Finish`.
@@ -153,6 +175,10 @@ class ReplySplitter(BlockScanner):
         if finish not in ("code", "cancelled"):
             answer = find_answer(text, cut=finish != "stop")
         return Reply(thinking, text, code, answer, finish, ended, self._forced)
+
+    def so_far(self) -> Reply:
+        """The reply as far as it has come; the splitter stays as it is."""
+        return copy.deepcopy(self).finish("cancelled")
 
     def rest(self) -> list[Piece]:
         """The pieces that `finish` completed."""

@@ -27,9 +27,12 @@ def asker() -> Iterator[Ask]:
             timeout_seconds: float = 20,
             models: tuple[str, ...] = ("fake",),
             server_key: str = "",
+            owner: str = "",
             **options: Any,
         ) -> tuple[ChatModel, FakeOpenAI]:
-            server = stack.enter_context(FakeOpenAI(turns, models=models, key=server_key))
+            server = stack.enter_context(
+                FakeOpenAI(turns, models=models, key=server_key, owner=owner)
+            )
             model = ChatModel(
                 server.url, "fake", key, family, timeout_seconds=timeout_seconds, **options
             )

@@ -3,8 +3,10 @@
     with FakeOpenAI([Turn("Hi."), Turn(status=503)]) as server:
         ... server.url ...  server.requests[0].body ...
 
-Each chat request takes the next turn; the last one repeats. It is written on bare sockets, so
-that it can break the protocol where a real server would.
+Each request for a reply takes the next turn; the last one repeats. With `owner`, its models
+say whose server it is, and it has what that server has beside the protocol: vLLM's /tokenize
+or llama.cpp's /apply-template, and /completions. It is written on bare sockets, so that it can
+break the protocol where a real server would.
 """
 
 import asyncio
@@ -23,6 +25,9 @@ Fault = Literal[
     "bare_error",  # the same as transformers serve does: not quoted, so no JSON
     "web_page",  # answer with HTML, as a server of something else
     "early_end",  # end the stream in good order, without finish_reason and [DONE]
+    "half_event",  # cut the connection in the middle of an event
+    "bad_chunk",  # break the chunked encoding
+    "abort",  # finish_reason abort, as vLLM says when it gives up
 ]
 
 
@@ -50,6 +55,10 @@ class Turn:
     headers: dict[str, str] = field(default_factory=dict)
     streams: bool = True
     hangs_at_end: bool = False
+    counts: bool = False
+    """Send the usage with every chunk."""
+    raw: bytes | None = None
+    kind: str = "text/event-stream"
 
     def deltas(self) -> list[dict[str, str]]:
         """The deltas of the whole reply."""
@@ -89,10 +98,13 @@ class FakeOpenAI:
         models: Sequence[str] = ("fake",),
         key: str = "",
         port: int = 0,
+        owner: str = "",
     ) -> None:
         self.turns = list(turns) or [Turn("Hello.")]
         self.models = list(models)
         self.key = key
+        self.owner = owner
+        self._replies = {"/v1/chat/completions", *(["/v1/completions"] if owner else [])}
         self._port = port
         self.requests: list[Request] = []
         self.url = ""
@@ -102,7 +114,7 @@ class FakeOpenAI:
     @property
     def chats(self) -> list[Request]:
         """The requests for a reply."""
-        return [request for request in self.requests if request.path.endswith("/chat/completions")]
+        return [request for request in self.requests if request.path.endswith("/completions")]
 
     def __enter__(self) -> "FakeOpenAI":
         self._thread.start()
@@ -146,8 +158,13 @@ class FakeOpenAI:
             wrong = {"error": {"message": f"Incorrect API key provided: {given}"}}
             await _send_json(writer, 401, wrong)
         elif request.path == "/v1/models":
-            await _send_json(writer, 200, {"data": [{"id": name} for name in self.models]})
-        elif request.path != "/v1/chat/completions":
+            about = {"owned_by": self.owner, "max_model_len": 4096} if self.owner else {}
+            await _send_json(writer, 200, {"data": [{"id": n, **about} for n in self.models]})
+        elif request.path == "/tokenize" and self.owner == "vllm":
+            await _send_json(writer, 200, _tokenized(request.body))
+        elif request.path == "/apply-template" and self.owner in ("llamacpp", "hearth"):
+            await _send_json(writer, 200, {"prompt": _rendered(request.body["messages"])})
+        elif request.path not in self._replies:
             await _send_json(writer, 404, {"detail": "Not Found"})
         elif request.body.get("model") not in self.models:
             wrong = {"error": {"message": f"The model {request.body.get('model')} does not exist"}}
@@ -160,6 +177,23 @@ class FakeOpenAI:
             watch.cancel()
             reply.cancel()
             await asyncio.gather(watch, reply, return_exceptions=True)
+
+
+def _rendered(messages: list[dict[str, str]]) -> str:
+    """The conversation in R1's template: a past assistant's turn is cut at </think>."""
+    turns = "".join(
+        f"<User>{m['content']}"
+        if m["role"] == "user"
+        else f"<Assistant>{m['content'].rpartition('</think>')[2]}<end>"
+        for m in messages
+    )
+    return f"{turns}<Assistant><think>\n"
+
+
+def _tokenized(body: dict[str, Any]) -> dict[str, Any]:
+    text = _rendered(body["messages"]) if "messages" in body else body["prompt"]
+    tokens = list(text.encode())
+    return {"tokens": tokens, "count": len(tokens), "max_model_len": 4096}
 
 
 async def _watch(reader: asyncio.StreamReader, request: Request) -> None:
@@ -185,6 +219,11 @@ async def _reply(turn: Turn, request: Request, writer: asyncio.StreamWriter) -> 
     if turn.status != 200:
         await _send_json(writer, turn.status, turn.error, turn.headers)
         return
+    if turn.raw is not None:
+        writer.write(f"HTTP/1.1 200 OK\r\nContent-Type: {turn.kind}\r\n".encode())
+        writer.write(b"Connection: close\r\n\r\n" + turn.raw)
+        await writer.drain()
+        return
     if turn.fault == "web_page":
         await _send_json(writer, 200, "<html>Welcome</html>")
         return
@@ -202,18 +241,21 @@ async def _reply(turn: Turn, request: Request, writer: asyncio.StreamWriter) -> 
         b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n"
         b"Transfer-Encoding: chunked\r\nConnection: close\r\n\r\n"
     )
-    await _event(writer, _chunk({"role": "assistant", "content": ""}))
+    plain = request.path == "/v1/completions"
+    if not plain:
+        await _event(writer, _chunk({"role": "assistant", "content": ""}))
     for number, delta in enumerate(turn.deltas()):
         if turn.fault and number == turn.after:
             break
         if turn.delay:
             await asyncio.sleep(turn.delay)
-        await _event(writer, _chunk(delta))
+        usage = (turn.usage or (7, 0))[0], number + 1
+        await _event(writer, _chunk(delta, plain=plain, usage=usage if turn.counts else None))
         request.deltas_sent += 1
     if turn.fault:
         await _misbehave(turn, writer)
         return
-    await _event(writer, _chunk({}, turn.finish))
+    await _event(writer, _chunk({}, turn.finish, plain=plain))
     if turn.hangs_at_end:
         await asyncio.Event().wait()
     if turn.usage and request.body.get("stream_options", {}).get("include_usage"):
@@ -240,12 +282,31 @@ async def _misbehave(turn: Turn, writer: asyncio.StreamWriter) -> None:
         await _end(writer)
     elif turn.fault == "early_end":
         await _end(writer)
+    elif turn.fault == "half_event":
+        writer.write(b'10\r\ndata: {"choices":\r\n')
+        await writer.drain()
+        writer.transport.abort()
+    elif turn.fault == "bad_chunk":
+        writer.write(b"no number\r\n")
+        await writer.drain()
+    elif turn.fault == "abort":
+        await _event(writer, _chunk({}, "abort"))
+        await _end(writer)
 
 
-def _chunk(delta: dict[str, str], finish: str | None = None) -> str:
-    choice = {"index": 0, "delta": delta, "finish_reason": finish}
+def _chunk(
+    delta: dict[str, str],
+    finish: str | None = None,
+    *,
+    plain: bool = False,
+    usage: tuple[int, int] | None = None,
+) -> str:
+    said: dict[str, Any] = {"text": delta.get("content", "")} if plain else {"delta": delta}
+    chunk: dict[str, Any] = {"choices": [{"index": 0, **said, "finish_reason": finish}]}
+    if usage:
+        chunk["usage"] = {"prompt_tokens": usage[0], "completion_tokens": usage[1]}
     # Not escaped, as vLLM and transformers serve send it: U+2028 and the like stand as they are.
-    return json.dumps({"object": "chat.completion.chunk", "choices": [choice]}, ensure_ascii=False)
+    return json.dumps(chunk, ensure_ascii=False)
 
 
 async def _event(writer: asyncio.StreamWriter, data: str) -> None:

@@ -24,29 +24,7 @@ def ask() -> Iterator[Ask]:
         yield ask
 
 
-# Faults after the first token: no repetition, the reply so far is kept
-
-
-@pytest.mark.parametrize(
-    ("fault", "words"),
-    [
-        ("drop", "broke off"),
-        ("malformed", "can't be read"),
-        ("early_end", "ended early"),
-        ("error_event", "CUDA out of memory"),
-        ("bare_error", 'no kernel for "bf16" here'),
-    ],
-)
-def test_fault_in_the_middle(fault: Any, words: str, ask: Any) -> None:
-    model, server = ask(Turn("one two three", thinking="Hm.", chunk=24, fault=fault, after=1))
-    seen = []
-    with pytest.raises(ModelError, match=words) as caught:
-        for delta in model.generate_stream(TASK):
-            seen.append((delta.reasoning, delta.content))
-    assert seen == [("Hm.\n", None), (None, "\n\none two th")]
-    assert caught.value.partial == Reply("Hm.", "one two th", None, None, "cancelled")
-    assert caught.value.fix
-    assert len(server.chats) == 1
+# Faults after the first token: test_serving_chat_broken.py
 
 
 def test_a_reply_that_takes_too_long(ask: Any) -> None:
@@ -72,13 +50,32 @@ def test_a_server_that_forgets_to_end_the_stream(ask: Any) -> None:
     "turn",
     [
         Turn(status=503),
+        Turn(status=408),
+        Turn(status=529),
         Turn(status=502, error="<html><h1>Bad Gateway</h1></html>"),
         Turn(status=429, headers={"Retry-After": "0"}),
         Turn("x", fault="drop", after=-1),
         Turn("x", fault="drop", after=0),
         Turn("x", fault="early_end", after=0),
+        Turn("x", fault="bad_chunk", after=0),
+        Turn("x", fault="error_event", after=0),
+        Turn(raw=b""),
+        Turn(finish="stop"),
     ],
-    ids=["503", "502", "429", "dropped", "dropped after the headers", "ended"],
+    ids=[
+        "503",
+        "408",
+        "529",
+        "502",
+        "429",
+        "dropped",
+        "dropped after the headers",
+        "ended",
+        "bad chunk",
+        "error",
+        "no body",
+        "empty",
+    ],
 )
 def test_asked_again(turn: Turn, ask: Any) -> None:
     model, server = ask(turn, Turn("fine"), family=INSTRUCT)
@@ -137,7 +134,16 @@ def test_busy_for_longer_than_the_deadline(ask: Any) -> None:
     assert len(server.chats) >= 2
 
 
-@pytest.mark.parametrize("status", [400, 500, 501])
+def test_a_request_that_fails_is_asked_a_few_times(ask: Any) -> None:
+    model, server = ask(Turn(status=500), Turn("fine"), family=INSTRUCT)
+    assert model.generate(TASK).content == "fine"
+    model, server = ask(Turn(status=500), patience_seconds=900)
+    with pytest.raises(ModelError, match="out of order"):
+        model.generate(TASK)
+    assert len(server.chats) == 3
+
+
+@pytest.mark.parametrize("status", [400, 501, 505])
 def test_not_asked_again(status: int, ask: Any) -> None:
     model, server = ask(Turn(status=status))
     with pytest.raises(ModelError, match="out of order"):
@@ -289,10 +295,10 @@ def test_a_field_the_server_does_not_take_is_left_out(ask: Any) -> None:
         refusal("stream_options"),
         refusal("max_tokens"),
         refusal("top_p"),
-        Turn("fine"),
-        Turn("two"),
+        Turn("</think>fine"),
+        Turn("</think>two"),
     )
-    assert model.generate(TASK).raw.thinking == "fine"
+    assert model.generate(TASK).content == "fine"
     model.generate(TASK)
     for request in server.chats[3:]:
         assert not {"stream_options", "max_tokens", "top_p"} & set(request.body)

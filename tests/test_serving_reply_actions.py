@@ -2,6 +2,7 @@
 # ruff: noqa: E501 - the tables read better a line each
 
 import ast
+import json
 
 import pytest
 from hypothesis import given
@@ -41,12 +42,10 @@ def test_tool_call_as_json(name: str) -> None:
     assert call_from_json(text) == code
 
 
-@given(st.dictionaries(st.text(min_size=1, max_size=5), st.recursive(
+@given(st.dictionaries(st.text("ab_1- ", min_size=1, max_size=5), st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
     lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner), max_leaves=5), max_size=4))  # fmt: skip
 def test_a_call_made_from_json_is_python(arguments: dict[str, object]) -> None:
-    import json
-
     code = call_from_json(json.dumps({"name": "f", "arguments": arguments}))
     if all(key.isidentifier() for key in arguments) and code is not None:
         call = ast.parse(code, mode="eval").body.args[0]  # type: ignore[attr-defined]
@@ -215,7 +214,7 @@ def test_thinking_begun_again_by_the_template() -> None:
     splitter = ReplySplitter(opens_thinking=True)
     splitter.feed("One")
     splitter.close_thinking("unclosed", "\n\n")
-    splitter.think_again()
+    splitter.begin_again(opens_thinking=True)
     splitter.feed(f"two\n</think>\n{BLOCK}")
     reply = splitter.finish()
     assert (reply.thinking, reply.code) == ("One\n\ntwo", "print(1)")
