@@ -175,13 +175,13 @@ class ReasoningCodeAgent(CodeAgent):
             needs_tools=self.demands.needs_tools,
             attached=self.demands.attached,
         )
-        if reply.code and not guards.is_empty_program(reply.code):
+        if reply.code:
             step.code_action = reply.code
             if broken and broken.told:
                 self._finish(step, Ran(broken.told, "interrupted"))
             else:
                 yield self._act(step)
-        elif reply.code is None and reply.answer and not refused:
+        elif reply.answer and not refused:
             self._finish(step, Ran("", answer=reply.answer))
             self.outcome = Outcome("answered", reply.answer, "stated")
             yield ActionOutput(output=reply.answer, is_final_answer=True)

@@ -34,7 +34,6 @@ _REASONS = {
     "unclosed": f"Your reply ended while you were still thinking. {_ACT}",
     "empty": f"Your reply was empty. {_ACT}",
 }
-_NOTHING_TO_RUN = "Your code held nothing to run. "
 _NEEDS_CODE = "Your answer can't be taken yet: this task needs code or a tool. "
 _UNREAD = "Your answer can't be taken yet: you have not read {names}. "
 _READ_FIRST = "Write one ```python block that does, then call final_answer(…)."
@@ -43,14 +42,6 @@ _COMPUTE_FIRST = "Write one ```python block that finds it out, then call final_a
 _ADDRESS = re.compile(r"0x[0-9a-fA-F]{4,}")
 _UNDEFINED = re.compile(r"NameError: name '(\w+)' is not defined\s*$")
 _LISTINGS = ("listdir", "scandir", "glob", "iterdir", "walk(")
-
-
-def is_empty_program(code: str) -> bool:
-    """Whether the code has no statement: comments, or nothing at all."""
-    try:
-        return not ast.parse(code).body
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return False
 
 
 def repeats(steps: Sequence[Step], code: str, observation: str) -> int:
@@ -92,8 +83,6 @@ def instruction(reply: Any, tokens: int | None) -> str:
 
     `reply` has the client's `reason` for it; `tokens` is how long it was, or was allowed to be.
     """
-    if reply.code is not None:
-        return _NOTHING_TO_RUN + _ACT
     why = "cut" if reply.reason == "length" and reply.text.strip() else reply.reason
     return _REASONS.get(why, NO_ACTION).format(tokens=f"{tokens:,}" if tokens else "so many")
 

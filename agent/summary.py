@@ -11,7 +11,7 @@ _TASK_CHARS = 300
 _CODE_CHARS = 100
 _RESULT_CHARS = 140
 _NAMES = 12
-_MOST_LINES = 30
+_MOST_CHARS = 3000
 
 
 def cut(text: str, most: int, how_to_see: str = "") -> str:
@@ -31,8 +31,13 @@ def cut(text: str, most: int, how_to_see: str = "") -> str:
 def summary(steps: Sequence[MemoryStep]) -> str:
     """The steps in a line each, earlier tasks and answers included; empty for no steps."""
     lines = [line for step in steps for line in _lines(step)]
-    if len(lines) > _MOST_LINES:
-        lines[:-_MOST_LINES] = [f"({len(lines) - _MOST_LINES} lines before these are left out.)"]
+    kept, size = 0, 0
+    while kept < len(lines) and size + len(lines[-kept - 1]) < _MOST_CHARS:
+        kept += 1
+        size += len(lines[-kept])
+    left_out = len(lines) - kept
+    if left_out:
+        lines[:left_out] = [f"({left_out} lines before these are left out.)"]
     return "\n".join([HEADING, *lines]) if lines else ""
 
 
