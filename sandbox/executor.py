@@ -29,6 +29,7 @@ from sandbox.step import Outcome, Output, StepRun
 from sandbox.workspace import Workspace
 
 _KEPT = "Variables were kept."
+_AS_BEFORE = "Variables are as they were before this step."  # its interpreter was killed
 
 
 class SandboxExecutor(PythonExecutor):
@@ -265,7 +266,7 @@ class SandboxExecutor(PythonExecutor):
             raise Cancelled
         if outcome.answered:
             return
-        survived = GONE if outcome.gone else _KEPT
+        survived = GONE if outcome.gone else _AS_BEFORE if self.tier == "restricted" else _KEPT
         place = f" at {outcome.text}" if outcome.text and "\n" not in outcome.text else ""
         if outcome.breach:
             stopped = " and was ended" if outcome.gone else " and was stopped" + place

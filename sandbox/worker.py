@@ -69,7 +69,7 @@ class Worker:
         self._answered = False
         self._spare: bytearray | None = None
 
-    def serve(self) -> NoReturn:
+    def serve(self, when_ready: Callable[[], None]) -> NoReturn:
         """Read and run until the app closes the wire."""
         report.set_workspace(str(self._workspace), str(self._workspace / HIDDEN))
         sys.set_int_max_str_digits(_MAX_DIGITS)
@@ -79,6 +79,7 @@ class Worker:
         _bound_threads(self._config["confinement"]["threads"])
         signal.signal(signal.SIGINT, self._on_interrupt)
         self._channel.send("ready", os.getpid())
+        when_ready()
         while True:
             kind, *fields = self._inbox.get()
             if kind == "step":
@@ -338,16 +339,21 @@ def _packed_value(value: Any) -> bytes:
     return wire.pack(values.show(value))
 
 
-def start(config: dict[str, Any]) -> NoReturn:
-    """Confine this process and serve; called with a single thread running."""
+def start(config: dict[str, Any], when_ready: Callable[[], None] = lambda: None) -> NoReturn:
+    """Confine this process and serve; called with a single thread running. `when_ready` is
+    called before the first step, confined."""
     confinement = confine.Confinement.from_dict(config["confinement"])
-    confine.supervise(confinement, functools.partial(_serve, config))
+    confine.supervise(confinement, functools.partial(_serve, config, when_ready))
 
 
-def _serve(config: dict[str, Any]) -> None:
+def _serve(config: dict[str, Any], when_ready: Callable[[], None]) -> None:
+    if config["confinement"]["tier"] == "restricted":
+        from sandbox.restricted.worker import RestrictedWorker  # with an interpreter of its own
+
+        RestrictedWorker(config).serve(when_ready)
     for name in [name for name in sys.modules if name.partition(".")[0] == "sandbox"]:
         del sys.modules[name]  # the agent's code has no use for them
-    Worker(config).serve()
+    Worker(config).serve(when_ready)
 
 
 def main() -> None:
