@@ -224,8 +224,10 @@ def _test(tier: str, own_user: bool) -> str:
             c = _confinement(tier, bait.workspace, own_user=own_user, memory_bytes=_MEMORY_BYTES)
             rights.give(bait.given_file, c.uid)
             found = _run(c, bait.plan(_LEAVES_OPEN.get(tier, ())))
-        except (SandboxError, OSError) as error:
-            return str(error).splitlines()[0].rstrip(".")
+        except SandboxError as error:
+            return error.message.strip().splitlines()[-1].rstrip(".")
+        except OSError as error:
+            return str(error)
         return "; ".join([*found.values(), *bait.traces()])
 
 
