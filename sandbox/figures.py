@@ -6,12 +6,13 @@ or leaves as its last value. The libraries are never imported here.
 """
 
 import contextlib
-import importlib.abc
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+
+from sandbox import after_import
 
 _PICTURES = (".png", ".jpg", ".jpeg", ".svg", ".pdf", ".webp", ".gif")
 _PAGES = (".html", ".json")  # plotly's
@@ -143,47 +144,13 @@ def _show(picture: Any, *_: Any, **__: Any) -> None:
         _shown.append(picture)
 
 
-def _catch_plotly(module: Any) -> None:
-    module.show = _show
-
-
-def _catch_pillow(module: Any) -> None:
-    module.show = _show
-
-
-# plotly.basedatatypes looks `show` up in plotly.io, which takes it from there at its import.
-_CATCHES: dict[str, Callable[[Any], None]] = {
-    "plotly.io._renderers": _catch_plotly,
-    "PIL.ImageShow": _catch_pillow,
-}
-
-
-class _Finder(importlib.abc.MetaPathFinder):
-    """Changes a module right after its import, so that nothing is imported for its sake."""
-
-    def find_spec(self, name: str, path: Any = None, target: Any = None) -> Any:
-        catch = _CATCHES.get(name)
-        if catch is None:
-            return None
-        others = (finder for finder in sys.meta_path if finder is not self)
-        found = (finder.find_spec(name, path, target) for finder in others)
-        spec = next((spec for spec in found if spec is not None), None)
-        if spec is not None and spec.loader is not None:
-            run = spec.loader.exec_module
-
-            def exec_module(module: Any) -> None:
-                run(module)
-                catch(module)
-
-            spec.loader.exec_module = exec_module  # type: ignore[method-assign]
-        return spec
-
-
 def watch() -> None:
     """From now on `show()` keeps its picture; called once, before any of the agent's code."""
-    for name, catch in _CATCHES.items():
-        if name in sys.modules:
-            catch(sys.modules[name])
-    if "plotly.io" in sys.modules:  # it holds the function itself already
-        sys.modules["plotly.io"].show = _show  # type: ignore[attr-defined]
-    sys.meta_path.insert(0, _Finder())
+    for name in ("plotly.io._renderers", "PIL.ImageShow"):
+        after_import.change(name, _catch)
+    if "show" in vars(sys.modules.get("plotly.io", sys)):  # taken from there already
+        _catch(sys.modules["plotly.io"])
+
+
+def _catch(module: Any) -> None:
+    module.show = _show

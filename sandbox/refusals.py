@@ -1,17 +1,19 @@
 """The worker's side: clear sentences where a confined process can't do what the code asks.
 
-The operating system refuses these calls anyhow (`confine`), with an errno that tells a model
-little, and sometimes (`os.system`) without any exception. What is put in their place here
-says what to do instead. It is no lock, and nothing depends on it.
+The operating system refuses these calls (`confine`), with an errno that tells a model little,
+and sometimes (`os.system`) without any exception. Each is made all the same, so that nothing
+here decides what may be done; only where it was refused does the error say what to do instead.
 """
 
 import errno
 import os
-import posix
 import socket
 import subprocess
+import sys
 from collections.abc import Callable
 from typing import Any
+
+from sandbox import after_import, semaphores
 
 PROGRAMS = "programs can't be started in the sandbox; do it in Python"
 PROCESSES = (
@@ -27,73 +29,107 @@ INSTALLING = (
     "the error says what is there instead"
 )
 
+_REFUSED = {errno.EPERM, errno.EACCES, errno.EAGAIN, errno.ENOSYS}
 _STARTING = ("execv", "execve", "posix_spawn", "posix_spawnp")
 _FORKING = ("fork", "forkpty")
+_LOOKING_UP = ("getaddrinfo", "gethostbyname", "gethostbyname_ex", "gethostbyaddr")
 
 
 def put_in_place() -> None:
-    """Replace what starts programs, processes and connections; called once, in a confined
-    worker, before any of the agent's code runs."""
-    os.system = posix.system = _system  # type: ignore[assignment]
+    """Wrap what starts programs, processes and connections; called once, before any of the
+    agent's code runs."""
     for name in _STARTING:
         if hasattr(os, name):
-            _replace(name, _refuse(PROGRAMS))
+            setattr(os, name, _wrap(getattr(os, name), _about))
     for name in _FORKING:
         if hasattr(os, name):
-            _replace(name, _refuse(PROCESSES))
-    subprocess._fork_exec = _start_program  # type: ignore[attr-defined]
-    subprocess._USE_POSIX_SPAWN = False  # type: ignore[misc]
-    socket.socket.__init__ = _socket_init  # type: ignore[method-assign]
-    for name in ("getaddrinfo", "gethostbyname", "gethostbyname_ex", "gethostbyaddr"):
-        setattr(socket, name, _no_address)
-    # joblib, and scikit-learn with it, then computes in this process whatever n_jobs says.
+            setattr(os, name, _wrap(getattr(os, name), lambda *_: PROCESSES))
+    os.system = _system(os.system)
+    subprocess._fork_exec = _wrap(subprocess._fork_exec, _about)  # type: ignore[attr-defined]
+    socket.socket.__init__ = _wrap(socket.socket.__init__, lambda *_: NETWORK)  # type: ignore[method-assign]
+    for name in _LOOKING_UP:
+        setattr(socket, name, _look_up(getattr(socket, name)))
+    semaphores.put_in_place()
+
+
+def adapt_libraries() -> None:
+    """Let libraries do without what a confined process has not; called where it is confined."""
+    # joblib, and scikit-learn with it, then computes in this process, whatever n_jobs says.
     os.environ["JOBLIB_MULTIPROCESSING"] = "0"
+    for name, module in list(sys.modules.items()):  # where it is imported already
+        if name.startswith("joblib.") and hasattr(module, "mp"):
+            module.mp = None  # type: ignore[attr-defined]
+    # It takes /proc/self for a sign that /proc/self/maps can be read; scikit-learn needs it.
+    after_import.change("threadpoolctl", lambda module: setattr(module, "_HAS_PROCFS", False))
+    # Memory shared between processes lies in files; /dev/shm is no place for them here.
+    after_import.change(
+        "multiprocessing.heap", lambda module: setattr(module.Arena, "_dir_candidates", [])
+    )
 
 
-def _replace(name: str, function: Callable[..., Any]) -> None:
-    function.__name__ = function.__qualname__ = name
-    setattr(os, name, function)
-    setattr(posix, name, function)
+def _wrap(real: Callable[..., Any], sentence: Callable[..., str]) -> Callable[..., Any]:
+    """The function, whose refusal says `sentence(*arguments)`."""
+
+    def call(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return real(*args, **kwargs)
+        except OSError as error:
+            if error.errno not in _REFUSED:
+                raise
+            refusal = PermissionError(error.errno, sentence(*args))
+        raise refusal
+
+    call.__name__ = call.__qualname__ = real.__name__
+    call.__doc__ = real.__doc__
+    return call
 
 
-def _refuse(sentence: str) -> Callable[..., Any]:
-    def refused(*_: object, **__: object) -> None:
-        raise PermissionError(errno.EPERM, sentence)
+def _system(real: Callable[..., int]) -> Callable[..., int]:
+    def system(command: Any) -> int:
+        status = real(command)
+        # -1 or 127: not even the shell was started; 127 is also its word for an unknown command.
+        if status == -1 or (status == 127 << 8 and _is_cut_off()):
+            raise PermissionError(errno.EPERM, _about(command))
+        return status
 
-    return refused
-
-
-def _system(command: object = "", *_: object) -> None:
-    raise PermissionError(errno.EPERM, _about(command))
-
-
-def _start_program(arguments: object = (), *_: object) -> None:
-    """In the place of the C function under `subprocess`; the first argument is the command."""
-    raise PermissionError(errno.EPERM, _about(arguments))
+    system.__doc__ = real.__doc__
+    return system
 
 
-def _about(command: object) -> str:
-    """The sentence for a command, which is text or a sequence of texts or bytes."""
+def _look_up(real: Callable[..., Any]) -> Callable[..., Any]:
+    def look_up(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return real(*args, **kwargs)
+        except OSError as error:
+            if not _is_cut_off():
+                raise
+            code = error.errno if error.errno is not None else socket.EAI_AGAIN
+        raise socket.gaierror(code, NETWORK)
+
+    look_up.__name__ = look_up.__qualname__ = real.__name__
+    look_up.__doc__ = real.__doc__
+    return look_up
+
+
+def _is_cut_off() -> bool:
+    """Whether it was not the name's fault that nothing was found."""
     try:
-        parts = command.split() if isinstance(command, (str, bytes)) else list(command)  # type: ignore[call-overload]
-        words = {os.fsdecode(part) for part in parts}
-    except (TypeError, ValueError):
-        return PROGRAMS
+        socket.socket(socket.AF_INET, socket.SOCK_STREAM).close()
+    except PermissionError:
+        return True
+    return False
+
+
+def _about(*arguments: object) -> str:
+    """The sentence for a command: the first argument, or in `subprocess` a sequence in it."""
+    words: set[str] = set()
+    for argument in arguments[:2]:
+        try:
+            parts = argument.split() if isinstance(argument, (str, bytes)) else list(argument)  # type: ignore[call-overload]
+            words.update(os.fsdecode(part) for part in parts)
+        except (TypeError, ValueError):
+            continue
+    words.update(word for text in list(words) for word in text.split())
     installers = {"pip", "pip3", "conda", "uv"}
     wants = "install" in words and any(word.rpartition("/")[2] in installers for word in words)
     return INSTALLING if wants else PROGRAMS
-
-
-_real_socket_init = socket.socket.__init__
-
-
-def _socket_init(
-    self: socket.socket, family: int = -1, type: int = -1, proto: int = -1, fileno: Any = None
-) -> None:
-    if fileno is None:  # with one it is half of a socketpair, which asyncio needs
-        raise PermissionError(errno.EPERM, NETWORK)
-    _real_socket_init(self, family, type, proto, fileno)
-
-
-def _no_address(*_: object, **__: object) -> None:
-    raise socket.gaierror(socket.EAI_AGAIN, NETWORK)

@@ -16,6 +16,7 @@ import sys
 import warnings
 from collections.abc import Iterable
 from io import TextIOBase
+from pathlib import Path
 from types import TracebackType
 from typing import Any, TextIO
 
@@ -24,6 +25,7 @@ from sandbox import packages
 MAX_MESSAGE = 500
 MAX_LINE = 200
 MAX_FRAMES = 6
+_MAX_NAMES = 12
 
 _MODULE_FILE = re.compile(r" \((?:/.*|unknown location)\)$")  # of use to nobody here
 _STEP_FILE = re.compile(r"<step (\d+)>")
@@ -61,7 +63,20 @@ def _describe_syntax(error: SyntaxError, step: int) -> str:
     number = error.lineno or 1
     source = (error.text or linecache.getline(step_file(step), number)).strip()
     place = [f"line {number}: {source[:MAX_LINE]}"] if source else [f"line {number}"]
-    return "\n".join([*place, f"{type(error).__name__}: {_cut(error.msg or '')}"])
+    said = f"{type(error).__name__}: {_cut(error.msg or '')}"
+    return "\n".join([*place, said + _about_notebooks(source)])
+
+
+def _about_notebooks(source: str) -> str:
+    """What to write instead of a line that only a notebook understands."""
+    if re.match(r"[!%]\s*(pip|conda|uv)\b", source):
+        return (
+            ". Packages can't be installed from the code: leave the line out and import what you "
+            "need; if it is missing, the error says what is there instead."
+        )
+    if source.startswith("!"):
+        return ". Commands of a shell can't be run; do it in Python."
+    return ". This is not a notebook: leave the line out." if source.startswith("%") else ""
 
 
 def where(trace: TracebackType | None, step: int) -> list[str]:
@@ -126,12 +141,33 @@ def _suggestion(error: BaseException, known: Iterable[str]) -> str:
             return _suggest_name(error.name, known)
         if isinstance(error, ImportError):
             return packages.explain(error, known)
+        if isinstance(error, (FileNotFoundError, PermissionError)) and error.filename is not None:
+            return _about_a_file(os.fsdecode(error.filename), isinstance(error, PermissionError))
         if type(error) is AttributeError and error.name and error.obj is not None:
             public = [name for name in dir(error.obj) if not name.startswith("_")]
             return _did_you_mean(error.name, public)
     except Exception:  # noqa: BLE001 - names and attributes are the agent's: a suggestion is not worth a fault
         return ""
     return ""
+
+
+def _about_a_file(path: str, refused: bool) -> str:
+    """Which file may have been meant; all that the code may use lies in the present folder."""
+    here = Path.cwd()
+    if refused:
+        whole = os.path.normpath(here / path)
+        inside = whole.startswith((_workspace + os.sep, str(here) + os.sep))
+        return "" if inside else ". Only files in the current folder can be read and written."
+    with os.scandir() as entries:
+        names = [e.name for e in itertools.islice(entries, 200) if not e.name.startswith(".")]
+    base = Path(path).name
+    if base in names:
+        return f". Did you mean: '{base}'?"
+    near = _did_you_mean(base, names)
+    if near or not names:
+        return near
+    more = ", …" if len(names) > _MAX_NAMES else ""
+    return f". Here are: {', '.join(sorted(names)[:_MAX_NAMES])}{more}"
 
 
 def _suggest_name(name: str, known: Iterable[str]) -> str:

@@ -25,7 +25,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn
 
-from sandbox import confine, figures, packages, report, values, wire
+from sandbox import confine, figures, packages, refusals, report, values, wire
 from sandbox.channel import Calls, Channel, Printed
 from sandbox.files import HIDDEN
 
@@ -74,6 +74,9 @@ class Worker:
         report.set_workspace(str(self._workspace), str(self._workspace / HIDDEN))
         sys.set_int_max_str_digits(_MAX_DIGITS)
         figures.watch()
+        refusals.put_in_place()
+        if self._config["confinement"]["tier"] != "unconfined":
+            refusals.adapt_libraries()
         os.register_at_fork(after_in_child=self._after_fork)
         threading.Thread(target=self._listen, name="wire", daemon=True).start()
         _bound_threads(self._config["confinement"]["threads"])

@@ -83,3 +83,78 @@ def check_packages_of_the_session(make: Make, tmp_path: Path) -> None:
     assert executor("import second\nsecond.X").output == 2
     text = fails(executor, "def f():\n    import extra_words.nothing\nf()")
     assert "No module named 'extra_words.nothing'" in text and str(folder) not in text
+
+
+def check_what_is_refused_says_what_to_do_instead(make: Make) -> None:
+    executor = make()
+    executor("import os, subprocess, socket, sys, multiprocessing, urllib.request")
+    if executor.tier == "unconfined":  # then nothing is refused, and nothing is said
+        assert executor("subprocess.run(['true']).returncode, os.system('exit 3') >> 8").output == (
+            0,
+            3,
+        )
+        return
+    programs = "programs can't be started in the sandbox; do it in Python"
+    installing = "packages can't be installed from the code; import what you need"
+    for code, said in {
+        "subprocess.run(['ls'])": programs,
+        "subprocess.check_output('ls -l', shell=True)": programs,
+        "os.system('ls')": programs,
+        "os.popen('ls').read()": programs,
+        "subprocess.run([sys.executable, '-m', 'pip', 'install', 'x'])": installing,
+        "os.system('pip install x')": installing,
+        "multiprocessing.Pool(2).map(abs, [1])": "use threads, such as concurrent.futures.Thread",
+        "multiprocessing.Process(target=print).start()": "processes can't be started",
+        "socket.create_connection(('127.0.0.1', 9))": "there is no network in the sandbox; use the",
+        "urllib.request.urlopen('http://example.com/x')": "tools, such as web_search(query) and",
+    }.items():
+        assert said in fails(executor, code), code
+    text = fails(executor, "open('/etc/shadow')")
+    if executor.tier != "namespaces":  # where the file isn't even there
+        assert "Only files in the current folder can be read and written." in text
+    code = "try:\n    subprocess.run(['ls'])\nexcept OSError as error:\n    said = str(error)\nsaid"
+    assert programs in executor(code).output, "who catches the error reads it too"
+
+
+def check_what_needs_no_process_works(make: Make) -> None:
+    executor = make()
+    executor("import asyncio, socket\nfrom multiprocessing import Queue, Lock, Value, Event, RLock")
+    executor("from multiprocessing.pool import ThreadPool\nfrom multiprocessing.dummy import Pool")
+    code = (
+        "with ThreadPool(3) as pool, Pool(2) as other:\n"
+        "    found = pool.map(abs, [-1, -2]) + other.map(abs, [-3])\nfound"
+    )
+    assert executor(code).output == [1, 2, 3]
+    code = (
+        "queue, lock, inner = Queue(2), Lock(), RLock()\nqueue.put('x')\n"
+        "with lock, inner, inner:\n    busy = lock.acquire(block=False)\n"
+        "late = inner.acquire() and inner.acquire(timeout=0.01)\n"
+        "(queue.get(timeout=5), busy, late, Event().wait(0.01), Value('i', 5).value)"
+    )
+    assert executor(code).output == ("x", False, True, False, 5)
+    a_pair = "a, b = socket.socketpair()\na.send(b'x')\nb.recv(1)"
+    assert executor(a_pair).output == b"x"
+    assert executor("await asyncio.to_thread(abs, -7)").output == 7
+
+
+def check_lines_of_notebooks(make: Make) -> None:
+    executor = make()
+    assert fails(executor, "x = 1\n!pip install seaborn").endswith(
+        "SyntaxError: invalid syntax. Packages can't be installed from the code: leave the line "
+        "out and import what you need; if it is missing, the error says what is there instead."
+    )
+    assert fails(executor, "%matplotlib inline").endswith("not a notebook: leave the line out.")
+    assert fails(executor, "!ls").endswith("Commands of a shell can't be run; do it in Python.")
+    assert fails(executor, "x = = 1").endswith("SyntaxError: invalid syntax")
+
+
+def check_a_file_that_is_elsewhere(make: Make) -> None:
+    executor = make()
+    assert fails(executor, "open('sales.csv')").endswith("No such file or directory: 'sales.csv'")
+    executor("open('sales.csv', 'w').write('a')\nopen('note.txt', 'w').write('b')")
+    for path in ("/mnt/data/sales.csv", "data/sales.csv", "Sales.csv", "sale.csv"):
+        text = fails(executor, f"open({path!r})")
+        assert text.endswith(f"'{path}'. Did you mean: 'sales.csv'?"), text
+    assert fails(executor, "open('zzz')").endswith("'zzz'. Here are: note.txt, sales.csv")
+    executor("open('own', 'w').close()\nimport os\nos.mkdir('folder')")
+    assert "Only files" not in fails(executor, "open('folder')")

@@ -1,0 +1,41 @@
+"""The worker's side: change a module right after its import, and import nothing for its sake."""
+
+import importlib.abc
+import sys
+from collections.abc import Callable
+from typing import Any
+
+Change = Callable[[Any], None]
+
+_changes: dict[str, Change] = {}
+
+
+class _Finder(importlib.abc.MetaPathFinder):
+    """First of the finders: finds what the others find, and adds the change to its loading."""
+
+    def find_spec(self, name: str, path: Any = None, target: Any = None) -> Any:
+        change = _changes.get(name)
+        if change is None:
+            return None
+        others = (finder for finder in sys.meta_path if finder is not self)
+        found = (finder.find_spec(name, path, target) for finder in others)
+        spec = next((spec for spec in found if spec is not None), None)
+        if spec is not None and spec.loader is not None:
+            load = spec.loader.exec_module
+
+            def exec_module(module: Any) -> None:
+                load(module)
+                change(module)
+
+            spec.loader.exec_module = exec_module  # type: ignore[method-assign]
+        return spec
+
+
+def change(name: str, do: Change) -> None:
+    """Call `do(module)` now, if the module is imported, or else right after it is."""
+    if name in sys.modules:
+        do(sys.modules[name])
+        return
+    if not _changes:
+        sys.meta_path.insert(0, _Finder())
+    _changes[name] = do
