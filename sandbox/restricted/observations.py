@@ -37,6 +37,7 @@ _INSTEAD = {
     "requests": "the tools, such as visit_webpage(url)",
 }
 _UNSUPPORTED = re.compile(r"The monty syntax parser does not yet support (?:the )?(.*)")
+_NO_ATTRIBUTE = re.compile(r"'(\w+)' object has no attribute '(\w+)'")
 _NO_NAME = re.compile(r"name '(\w+)' is not defined")
 _MAX_FRAMES = 6
 
@@ -51,11 +52,6 @@ def no_module(name: str, tools: Iterable[str]) -> str:
         f"{top} can't be used here: {HERE}, without libraries; what can be imported: "
         f"{', '.join(MODULES)}{instead}"
     )
-
-
-def syntax(error: SyntaxError, step: int) -> str:
-    """For code that is no Python."""
-    return report.describe(error, step)
 
 
 def describe(failed: Failed, step: int, steps: dict[str, int], known: Iterable[str]) -> str:
@@ -79,7 +75,14 @@ def _headline(error: BaseException, known: Iterable[str]) -> str:
         return "MemoryError: the code needed more memory than the sandbox has"
     if isinstance(error, NameError) and (found := _NO_NAME.match(str(error))):
         return f"NameError: {error}{_about_name(found[1], known)}"
+    if isinstance(error, AttributeError) and (found := _NO_ATTRIBUTE.match(str(error))):
+        return f"AttributeError: {error}{_near(found[2], dir(getattr(builtins, found[1], None)))}"
     return report.headline(error)
+
+
+def _near(name: str, candidates: Iterable[str]) -> str:
+    close = difflib.get_close_matches(name, [*candidates], n=1, cutoff=0.7)
+    return f". Did you mean: '{close[0]}'?" if close and close[0] != name else ""
 
 
 def _about_name(name: str, known: Iterable[str]) -> str:
@@ -88,12 +91,9 @@ def _about_name(name: str, known: Iterable[str]) -> str:
         return f"; {no_module(usual[name], ())}"
     if name in MODULES:
         return f". Did you forget 'import {name}'?"
-    near = difflib.get_close_matches(name, [*known], n=1, cutoff=0.7)
-    if near and near[0] != name:
-        return f". Did you mean: '{near[0]}'?"
     if hasattr(builtins, name):
         return f": {HERE}, which doesn't know it"
-    return ""
+    return _near(name, known)
 
 
 def _place(frame: Any, step: int, steps: dict[str, int]) -> str:

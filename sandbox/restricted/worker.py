@@ -15,12 +15,12 @@ import threading
 from collections.abc import Callable
 from typing import Any, NoReturn
 
-from sandbox import values, wire
+from sandbox import report, values, wire
 from sandbox.channel import Calls, Channel
 from sandbox.restricted import observations
 from sandbox.restricted.engine import Crashed, Engine, Failed, plain
 
-_FLAGS = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT | ast.PyCF_ONLY_AST
+_FLAGS = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
 _MAX_VALUE = 64 * 1024
 _ORPHAN_SECONDS = 30  # beyond the limit of a step, for when the app has gone
 _MAX_DIGITS = 200_000  # printing more takes seconds
@@ -107,8 +107,8 @@ class RestrictedWorker:
         self._calls.begin_step()
         try:
             body = self._evaluate(code, step, seconds)
-        except SyntaxError as error:
-            status, text = "error", observations.syntax(error, step)
+        except (SyntaxError, ValueError) as error:  # ValueError: a null byte, before Python 3.12
+            status, text = "error", report.describe(error, step)
         except Failed as failed:
             status, text = "error", self._describe(failed, step)
             if failed.lost:
@@ -124,7 +124,10 @@ class RestrictedWorker:
         self._channel.close_step(status, wire.clean_text(text), self._interrupted.is_set(), body)
 
     def _evaluate(self, code: str, step: int, seconds: float) -> bytes:
-        tree = compile(code, f"<step {step}>", "exec", _FLAGS, dont_inherit=True)
+        report.keep_source(step, code)
+        name = report.step_file(step)
+        compile(code, name, "exec", _FLAGS, dont_inherit=True)  # Python says best what is none
+        tree = compile(code, name, "exec", _FLAGS | ast.PyCF_ONLY_AST, dont_inherit=True)
         self._known |= observations.assigned(tree)
         if self._engine is None:
             self._engine = Engine(
@@ -208,7 +211,7 @@ class RestrictedWorker:
     def ask(self, name: str, args: tuple[Any, ...]) -> Any:
         if name == "import":
             raise ModuleNotFoundError(observations.no_module(str(args[0]), self._tools))
-        if name == "system.sleep":
+        if name.endswith("sleep"):
             self._interrupted.wait(max(0.0, float(args[0])))
             return None
         if name in ("os.environ", "os.getenv"):
