@@ -45,6 +45,8 @@ class Draft:
         self.request = Request()
         self.finish: str | None = None
         self.forced: Forced | None = None
+        self.thoughts = ""
+        """The thinking before it was closed, without the loop it ended in."""
         self.heard = False
         self._splitter = ReplySplitter(family.opens_thinking)
         self._opener = "" if family.opens_thinking else "<think>\n"
@@ -97,9 +99,10 @@ class Draft:
 
     def close_thinking(self, why: Forced) -> None:
         """Close the thinking in the model's place."""
-        kept = self.thoughts.rstrip()
+        self.thoughts = self.watch.before_loop("".join(self._thoughts)).strip()
+        opener = "<think>\n" if self.raw.lstrip().startswith("<think>") else ""
         self._pass_on(self._splitter.close_thinking(why, CLOSING))
-        self._content = [f"{self._opener}{kept}{CLOSING}</think>\n\n"]
+        self._content = [f"{opener}{self.thoughts}{CLOSING}</think>\n\n"]
         self._reasoning.clear()
         self.forced, self.finish = why, None
 
@@ -111,11 +114,6 @@ class Draft:
         """The next request's deltas are another reply, which goes on after what is there."""
         self._splitter.begin_again(self._opens)
         self.watch.again(budget)
-
-    @property
-    def thoughts(self) -> str:
-        """The thinking so far, without the loop it ended in."""
-        return self.watch.before_loop("".join(self._thoughts))
 
     @property
     def raw(self) -> str:

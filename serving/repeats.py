@@ -21,6 +21,8 @@ class Window(NamedTuple):
 THINKING = (Window(2048, 0.05), Window(12_288, 0.1))
 # An answer or code may hold a table of zeros: only much of the same is a loop there.
 TEXT = (Window(6144, 0.03),)
+_UNIT = 24  # characters at the end of a loop by which its rounds are told
+_MARGIN = 512  # characters before the window in which the loop may have begun
 _PARTS = 4  # looks at a window each time a quarter of it is new
 
 
@@ -53,7 +55,15 @@ class Repeats:
 
 
 def before_loop(text: str, found: int) -> str:
-    """`text` without its last `found` bytes, up to the end of a line or sentence before them."""
-    kept = text.encode("utf-8", "replace")[: -found or None].decode("utf-8", "ignore")
+    """`text` without the loop in its last `found` bytes, but for one round of it.
+
+    Where no round is like another, all those bytes go, up to the end of a line or sentence.
+    """
+    inside = len(text.encode("utf-8", "replace")[-found:].decode("utf-8", "ignore"))
+    begins = max(len(text) - inside - _MARGIN, 0)
+    round_ends = text.find(text[-_UNIT:], begins) + _UNIT
+    if round_ends < len(text) - inside // 2:
+        return text[:round_ends].rstrip()
+    kept = text[: len(text) - inside]
     end = max(kept.rfind("\n"), kept.rfind(". "), kept.rfind("。"))
     return kept[: end + 1].rstrip() if end > len(kept) // 2 else kept.rstrip()

@@ -102,8 +102,13 @@ def _chunk(value: dict[str, Any]) -> Chunk:
     delta = choice.get("delta") or choice.get("message") or {"content": choice.get("text")}
     reasoning = delta.get("reasoning") or delta.get("reasoning_content") or delta.get("thinking")
     calls = tuple(_call(number, call) for number, call in enumerate(delta.get("tool_calls") or ()))
+    finish = choice.get("finish_reason")
     return Chunk(
-        _text(reasoning), _text(delta.get("content")), choice.get("finish_reason"), counted, calls
+        _text(reasoning),
+        _text(delta.get("content")),
+        str(finish) if finish else None,
+        counted,
+        calls,
     )
 
 

@@ -67,7 +67,7 @@ class Watch:
 
 def nudge(why: Forced, thinking: str) -> list[dict[str, str]]:
     """The turns that have a model act which can't be continued in the middle of a reply."""
-    shown = thinking.strip()
+    shown = thinking
     if len(shown) > _SHOWN_CHARS:
         shown = "…" + shown[-_SHOWN_CHARS:].partition("\n")[2].lstrip()
     say = (
