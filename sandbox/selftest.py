@@ -18,7 +18,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -38,11 +38,18 @@ _LEAVES_OPEN = {
     "uid": ("reads_open_file", "lists_root", "lists_parent", "writes_open_folder"),
     "seatbelt": ("links", "executes", "reads_limits", "holds_descriptors"),
 }
-_UNTESTED = {
-    "restricted": "there is nothing to reach: the language has no files, network or processes",
-    "unconfined": "not tested, since nothing is kept in",
+# What the restricted interpreter, which has no file to run the probe from, must refuse.
+_NOT_IN_LANGUAGE = {
+    "read a file": "open({secret_file!r}).read()",
+    "read a file by its path": "from pathlib import Path\nPath({secret_file!r}).read_text()",
+    "listed a folder": "import os\nos.listdir({closed_folder!r})",
+    "wrote a file": "open({closed_folder!r} + '/written', 'w')",
+    "may use sockets": "import socket",
+    "may start programs": "import subprocess",
+    "may call the system": "import ctypes",
 }
 
+Step = Callable[[str], tuple[bool, Any]]
 Tried = tuple[tuple[str, bool, str], ...]
 
 
@@ -80,13 +87,16 @@ class Verdict:
     @property
     def tested(self) -> str:
         """How it was tested, as a sentence."""
-        if self.tier in _UNTESTED:
-            return _UNTESTED[self.tier]
-        tried = len(probe.FORBIDDEN) - len(_LEAVES_OPEN.get(self.tier, ()))
+        if self.tier == "unconfined":
+            return "not tested, since nothing is kept in"
+        tried, used = len(probe.FORBIDDEN), len(probe.NEEDED)
+        tried -= len(_LEAVES_OPEN.get(self.tier, ()))
+        if self.tier == "restricted":
+            tried, used = len(_NOT_IN_LANGUAGE), 1
         who = "with a user id of its own " if self.own_user else ""
         return (
-            f"a worker {who}tried {tried} forbidden things in vain and used {len(probe.NEEDED)} "
-            f"that it needs ({self.seconds * 1000:.0f} ms)"
+            f"a worker {who}tried {tried} forbidden things in vain and used {used} that it needs "
+            f"({self.seconds * 1000:.0f} ms)"
         )
 
     @property
@@ -152,7 +162,9 @@ def try_tier(tier: str) -> Verdict:
     """Run the self-test of one tier; never raises for a tier that fails."""
     began = time.monotonic()
     reason, own_user = impossible(tier), False
-    if not reason and tier not in ("restricted", "unconfined"):
+    if not reason and tier == "restricted":
+        reason = _test(tier, False)
+    elif not reason and tier != "unconfined":
         own_user = _own_user_possible(tier)
         reason = _test(tier, own_user)
         if reason and own_user and tier != "uid":
@@ -232,25 +244,35 @@ def _test(tier: str, own_user: bool) -> str:
 
 
 def _run(c: Confinement, plan: dict[str, Any]) -> dict[str, str]:
-    """What the probe found in a worker of its own. Raises SandboxError if it didn't get far."""
-    source = Path(probe.__file__).read_text(encoding="utf-8")
-    code = f"{source}\nattempt_all({plan!r})"
+    """What went wrong in a worker of its own, by name. Raises SandboxError if it didn't get far."""
     wake, worker = Wake(), WorkerProcess(c, output_chars=2_000, max_calls=1)
     try:
         worker.wait_ready(wake, lambda: False)
-        value = _result(worker, wake, code)
+        step = functools.partial(_step, worker, wake)
+        return _probe_restricted(step, plan) if c.tier == "restricted" else _probe(step, plan)
     except WorkerGone as gone:
         raise SandboxError(f"its worker {gone}") from None
     finally:
         worker.kill()
         wake.close()
-    if not isinstance(value, dict):
+
+
+def _probe(step: Step, plan: dict[str, Any]) -> dict[str, str]:
+    source = Path(probe.__file__).read_text(encoding="utf-8")
+    worked, value = step(f"{source}\nattempt_all({plan!r})")
+    if not worked or not isinstance(value, dict):
         raise SandboxError(f"its worker failed: {value}")
     return {str(name): str(words) for name, words in value.items()}
 
 
-def _result(worker: WorkerProcess, wake: Wake, code: str) -> Any:
-    """The value of the code's last line, or the text of its error."""
+def _probe_restricted(step: Step, plan: dict[str, Any]) -> dict[str, str]:
+    wrong = {said: said for said, code in _NOT_IN_LANGUAGE.items() if step(code.format(**plan))[0]}
+    worked, value = step("sum(n * n for n in range(10))")
+    return wrong if worked and value == 285 else {**wrong, "computes": f"computes {value!r}"}
+
+
+def _step(worker: WorkerProcess, wake: Wake, code: str) -> tuple[bool, Any]:
+    """Run a step: whether it came to its end, and its value or the text of its error."""
     worker.send("step", "selftest", 1, _SECONDS, code)
     deadline = time.monotonic() + _SECONDS
     while (left := deadline - time.monotonic()) > 0:
@@ -259,8 +281,8 @@ def _result(worker: WorkerProcess, wake: Wake, code: str) -> Any:
         for kind, _, *fields in worker.read():
             if kind == "done":
                 status, text, _, body = fields[:4]
-                return wire.unpack(body) if status == "ok" else text
-    return f"no result within {_SECONDS:g} s"
+                return (True, wire.unpack(body)) if status == "ok" else (False, text)
+    raise SandboxError(f"its worker gave no result within {_SECONDS:g} s")
 
 
 class _Bait:

@@ -1,5 +1,6 @@
 """The self-test: it passes where a tier holds, and rejects one of which a part is missing."""
 
+import functools
 import json
 import os
 import subprocess
@@ -135,6 +136,35 @@ def test_what_must_work_and_fails_is_found(tmp_path: Path) -> None:
         failed = selftest._run(c, bait.plan(()))
     assert failed.keys() == {"keeps_files", "uses_temporary_files"}
     assert "File too large" in failed["keeps_files"]
+
+
+def test_the_restricted_interpreter_is_tested_in_its_own_language() -> None:
+    if selftest.impossible("restricted"):
+        pytest.skip("pydantic-monty is not installed")
+    verdict = selftest.choose("restricted")
+    assert verdict.tried == (("restricted", True, ""),) and "in vain" in verdict.tested
+
+
+def test_a_restricted_interpreter_that_reads_files_is_rejected(tmp_path: Path) -> None:
+    """Shown with the full Python that it must not be."""
+    with selftest._Bait(str(tmp_path)) as bait:
+        plan = bait.plan(())
+        step = functools.partial(_run_here, {})
+        wrong = selftest._probe_restricted(step, plan)
+        assert wrong.keys() == selftest._NOT_IN_LANGUAGE.keys()
+        assert "a file was made in a closed folder" in list(bait.traces())
+    assert selftest._probe_restricted(lambda code: (False, "no"), plan) == {
+        "computes": "computes 'no'"
+    }
+
+
+def _run_here(names: dict[str, Any], code: str) -> tuple[bool, Any]:
+    *lines, last = code.splitlines()
+    try:
+        exec("\n".join(lines), names)
+        return True, eval(last, names) if "import" not in last else None
+    except Exception as error:  # noqa: BLE001 - as a worker does
+        return False, str(error)
 
 
 def test_what_reaches_the_app_is_seen(tmp_path: Path) -> None:

@@ -122,7 +122,7 @@ def _filtered(pid: int) -> dict[str, Rule]:
     )
     fcntl = tuple(((Compare(1, command),), ALLOW) for command in _FCNTL)
     set_flags = ((Compare(1, _F_SETFL), Compare(2, 0, _O_ASYNC)), ALLOW)
-    said = {name: _set_times(times) for name, times in _TIMES.items()}
+    said: dict[str, Rule] = {name: _set_times(times) for name, times in _TIMES.items()}
     return said | {
         "clone": Cases((((thread,), ALLOW),), _EPERM),
         "kill": Cases(((mine, ALLOW),), _EPERM),
