@@ -131,8 +131,10 @@ class Cell:
             return found, ""
         outcome.breach = outcome.breach or breach
         removed = self.place.restore(before)
-        if self.worker is not None and breach_of(self.place.look(), self.place.quota):
-            self.drop()  # a thread of the code goes on writing
+        found = self.place.look()
+        found.bytes += self.watch.nameless() if self.watch is not None else 0
+        if self.worker is not None and breach_of(found, self.place.quota):
+            self.drop()  # a thread of the code goes on writing, or it holds what was removed
             outcome.gone = "went on writing"
             removed = self.place.restore(before)
         return self.place.look(), removed

@@ -26,15 +26,14 @@ _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 @dataclass(frozen=True)
 class Quota:
-    """What a workspace may hold: bytes on disk, files and folders, levels of folders."""
+    """What a workspace may hold: bytes on disk, files and folders, levels of folders; beside the
+    user's own files, `given_bytes` and `given_files`."""
 
     max_bytes: int = 1_000_000_000
     max_files: int = 50_000
     max_depth: int = 64
-
-    def raised(self, extra_bytes: int, extra_files: int) -> "Quota":
-        """With room for the user's own files."""
-        return Quota(self.max_bytes + extra_bytes, self.max_files + extra_files, self.max_depth)
+    given_bytes: int = 0
+    given_files: int = 0
 
 
 @dataclass
@@ -52,9 +51,9 @@ class Contents:
 
     def excess(self, quota: Quota) -> str:
         """Which limit is broken, in words; empty if none is."""
-        if self.bytes > quota.max_bytes:
+        if self.bytes > quota.max_bytes + quota.given_bytes:
             return f"more than {quota.max_bytes / 1e6:,.0f} MB"
-        if self.entries > quota.max_files:
+        if self.entries > quota.max_files + quota.given_files:
             return f"more than {quota.max_files:,} files and folders"
         if self.depth > quota.max_depth:
             return f"folders nested more than {quota.max_depth} deep"

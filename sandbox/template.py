@@ -47,10 +47,14 @@ LIBRARIES = (
     "scipy.optimize",
     "sklearn.linear_model",
     "plotly.graph_objects",
+    "threadpoolctl",
 )
 MAX_MESSAGE = 64 * 1024
+_BLAS_THREADS = 2
 READER, WRITER = 3, 4  # the worker's ends of its pipes; 0, 1 and 2 are the usual ones
 _PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36
+
+_pools: list[Any] = []  # what sets the number of threads of the numeric libraries
 
 
 class Template:
@@ -152,7 +156,9 @@ class Template:
         for child in {int(number) for number in listed.split()} - self._children.keys():
             with contextlib.suppress(ProcessLookupError, ChildProcessError):
                 os.kill(child, signal.SIGKILL)
-                os.waitpid(child, 0)
+                # Not waited for: the first process of a process table of its own ends after the
+                # last, which may be another child of ours. Each end comes with a signal.
+                os.waitpid(child, os.WNOHANG)
 
     def _release(self, child: int) -> None:
         if self._children.pop(child, None) is not None:
@@ -166,8 +172,16 @@ def settle(folder: str) -> None:
     pyplot = sys.modules.get("matplotlib.pyplot")
     if pyplot is not None:
         pyplot.switch_backend("Agg")
+    if "threadpoolctl" in sys.modules:  # finds the libraries in files that a worker can't read
+        _pools.append(sys.modules["threadpoolctl"].ThreadpoolController())
     os.chdir("/")
     shutil.rmtree(folder, ignore_errors=True)
+
+
+def more_threads() -> None:
+    """Let the libraries compute with more threads than one; in the worker, once it is confined."""
+    for pool in _pools:
+        pool.limit(limits=min(_BLAS_THREADS, os.cpu_count() or 1))
 
 
 def address_space() -> int:
@@ -184,7 +198,7 @@ def _become_worker(message: dict[str, Any], descriptors: list[int]) -> NoReturn:
         os.chdir(message["config"]["confinement"]["workspace"])
         forget()
         gc.enable()
-        worker.start({**message["config"], "reader": READER, "writer": WRITER})
+        worker.start({**message["config"], "reader": READER, "writer": WRITER}, more_threads)
     except BaseException:  # noqa: BLE001 - the app shows the end of what is printed here
         traceback.print_exc()
     finally:

@@ -7,6 +7,7 @@ now and then besides, never for more than a tenth of the time.
 
 import contextlib
 import os
+import stat
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,7 @@ MAX_THREADS = 512  # the worker itself refuses to start half as many
 _WALK_SECONDS = 2.0
 _SMALL_BYTES = 50_000_000
 _SMALL_FILES = 5_000
+_FREE_BYTES = 500_000_000
 _MAX_PROCESSES = 64
 _SLACK_BYTES = 320 * 1024 * 1024
 
@@ -43,14 +45,14 @@ class Watch:
         self._root = root
         # What it shares with others, and pages of files that it has yet to touch, are not its.
         self._memory = memory_bytes + _resident(pid) + _SLACK_BYTES
-        self._used = _disk(root)
+        self._began = self._walked = _disk(root)
         self._next_walk = 0.0
         self.quota = Quota()
 
     def begin(self, quota: Quota) -> None:
         """A step begins, in a workspace that was found within its quota."""
         self.quota = quota
-        self._used = _disk(self._root)
+        self._began = self._walked = _disk(self._root)
         self._next_walk = time.monotonic() + _WALK_SECONDS
 
     def look(self) -> Breach | None:
@@ -68,13 +70,24 @@ class Watch:
     def _workspace(self) -> Breach | None:
         now = time.monotonic()
         used = _disk(self._root)
-        grown = used[0] - self._used[0], used[1] - self._used[1]
-        if grown[0] < _SMALL_BYTES and grown[1] < _SMALL_FILES and now < self._next_walk:
+        since_walk = [a - b for a, b in zip(used, self._walked, strict=True)]
+        if since_walk[0] < _SMALL_BYTES and since_walk[1] < _SMALL_FILES and now < self._next_walk:
             return None
-        self._used = used
+        self._walked = used
         found = files.contents(self._root, self.quota)
+        found.bytes += self.nameless()
         self._next_walk = time.monotonic() + max(_WALK_SECONDS, 10 * (time.monotonic() - now))
-        return breach_of(found, self.quota)
+        return breach_of(found, self.quota) or self._full_disk(used[0] - self._began[0])
+
+    def nameless(self) -> int:
+        """Bytes on disk in files that are open but have no name any more, where that shows."""
+        return sum(map(_nameless, _group(self._pid)))
+
+    def _full_disk(self, grown: int) -> Breach | None:
+        """The last line, for what the walk can't see: files that are open but have no name."""
+        if grown <= self.quota.max_bytes or _free(self._root) >= _FREE_BYTES:
+            return None
+        return Breach("filled the disk")
 
 
 def breach_of(found: Contents, quota: Quota) -> Breach | None:
@@ -92,6 +105,25 @@ def _disk(root: Path) -> tuple[int, int]:
     except OSError:
         return 0, 0
     return (seen.f_blocks - seen.f_bfree) * seen.f_frsize, seen.f_files - seen.f_ffree
+
+
+def _free(root: Path) -> int:
+    try:
+        seen = os.statvfs(root)
+    except OSError:
+        return _FREE_BYTES
+    return seen.f_bavail * seen.f_frsize
+
+
+def _nameless(pid: int) -> int:
+    total = 0
+    with contextlib.suppress(OSError):
+        for name in os.listdir(f"/proc/{pid}/fd"):  # noqa: PTH208 - numbers
+            with contextlib.suppress(OSError):
+                seen = os.stat(f"/proc/{pid}/fd/{name}")  # noqa: PTH116 - numbers
+                if stat.S_ISREG(seen.st_mode) and seen.st_nlink == 0:
+                    total += seen.st_blocks * 512
+    return total
 
 
 def _group(pid: int) -> list[int]:

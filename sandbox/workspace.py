@@ -2,6 +2,7 @@
 
 import tempfile
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 from errors import SandboxError
@@ -33,7 +34,8 @@ class Workspace:
     @property
     def quota(self) -> Quota:
         """What the workspace may hold with the user's own files."""
-        return self._allowed.raised(sum(self._given.values()), len(self._given))
+        given = self._given
+        return replace(self._allowed, given_bytes=sum(given.values()), given_files=len(given))
 
     def make(self) -> Path:
         """Make the folder if it isn't there. Raises SandboxError where it can't be."""
