@@ -1,7 +1,8 @@
 """The worker of the restricted tier: runs steps in Monty and speaks with the app.
 
 Started as `sandbox.worker` is, with the same configuration and messages. The main thread runs
-the steps; one thread reads the wire, one waits for interrupts, which kill the interpreter.
+the steps; one thread reads the wire, one waits for signals: an interrupt kills the interpreter,
+the end of the app everything.
 """
 
 import ast
@@ -24,6 +25,7 @@ _FLAGS = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
 _MAX_VALUE = 64 * 1024
 _ORPHAN_SECONDS = 30  # beyond the limit of a step, for when the app has gone
 _MAX_DIGITS = 200_000  # printing more takes seconds
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _STATE_LOST = 75  # exit status: the app says that the variables are gone
 
 
@@ -48,8 +50,9 @@ class RestrictedWorker:
     def serve(self, when_ready: Callable[[], None]) -> NoReturn:
         """Read and run until the app closes the wire."""
         sys.set_int_max_str_digits(_MAX_DIGITS)
-        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # for the thread that waits
-        for work in (self._listen, self._wait_for_interrupts):
+        signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)  # for the thread that waits for them
+        _say_when_the_app_ends()
+        for work in (self._listen, self._wait_for_signals):
             threading.Thread(target=work, daemon=True).start()
         self._channel.send("ready", os.getpid())
         when_ready()
@@ -72,20 +75,17 @@ class RestrictedWorker:
                     elif message[1] == self._channel.nonce:
                         self._calls.result(message[2], message[3], wire.unpack(message[4]))
         finally:
-            if self._engine is not None:
-                self._engine.kill()
-            with contextlib.suppress(OSError):
-                os.killpg(0, signal.SIGKILL)
-            os._exit(74)
+            _end_all()
 
-    def _wait_for_interrupts(self) -> None:
-        while signal.sigwait({signal.SIGINT}):
+    def _wait_for_signals(self) -> None:
+        while signal.sigwait(_SIGNALS) == signal.SIGINT:
             with self._lock:  # never between two steps
                 if self._running:
                     self._interrupted.set()
                     self._calls.end_step()
                     if self._engine is not None:
                         self._engine.kill()
+        _end_all()
 
     def _take_tools(self, described: list[list[str]]) -> None:
         self._tools = {name: self._stub(name) for name, _ in described}
@@ -220,6 +220,21 @@ class RestrictedWorker:
 
     def printed(self, text: str) -> None:
         self._channel.print(text)
+
+
+def _say_when_the_app_ends() -> None:
+    """Be told instead of being killed: the interpreter has to be ended too."""
+    if sys.platform == "linux":
+        from sandbox.confine import kernel
+
+        kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
+def _end_all() -> NoReturn:
+    """End this process and its interpreter, which are one process group."""
+    with contextlib.suppress(OSError):
+        os.killpg(0, signal.SIGKILL)
+    os._exit(74)
 
 
 def _shown(value: Any) -> Any:
