@@ -1,4 +1,4 @@
-"""`transformers serve`, run as a process of its own, with three things put right.
+"""`transformers serve`, run as a process of its own, with three things put right and one added.
 
 The command line and everything it does are transformers' own. On the application that it
 builds, before it listens:
@@ -10,6 +10,10 @@ builds, before it listens:
    which aren't, it would send the whole prompt back as if the model had written it.
 3. /v1/models lists the one model that this server answers for. It would otherwise scan the
    hub's cache, list what it then refuses, and fail where there is no cache yet.
+
+Added: POST /apply-template (llama.cpp's name for it) gives the text that the chat template
+makes of `messages`, as /v1/completions wants it. With both, a client can go on in the middle
+of a reply: it breaks off thinking that takes too long, closes it, and has the model act.
 
 Seen in transformers 5.23: `cli/serve.py`, `cli/serving/utils.py` (get_response_template).
 
@@ -58,14 +62,43 @@ class RequireKey:
 
 
 def amend(app: Any, model_manager: Any, key: str) -> None:
-    """Put the three things right on an application that transformers has built."""
+    """Put the three things right on an application that transformers has built, and add one."""
     if key:
         app.add_middleware(RequireKey, key=key)
     if model_manager.force_model is not None:
-        entry = {"id": model_manager.force_model, "object": "model", "owned_by": "local"}
+        entry = {"id": model_manager.force_model, "object": "model", "owned_by": "hearth"}
         model_manager.get_gen_models = lambda *_: [entry]
     for loaded in model_manager.loaded_models.values():
         _stream_raw_unless_it_fits(loaded.model, loaded.processor)
+        _offer_template(app, getattr(loaded.processor, "tokenizer", loaded.processor))
+
+
+def _offer_template(app: Any, tokenizer: Any) -> None:
+    """Add the path /apply-template."""
+    from starlette.responses import JSONResponse
+
+    async def apply_template(request: Any) -> Any:
+        try:
+            body = await request.json()
+            return JSONResponse({"prompt": prompt_text(tokenizer, body)})
+        except Exception as error:  # noqa: BLE001 - whatever a template raises, it is the request's
+            return JSONResponse({"error": {"message": str(error)[:300]}}, status_code=400)
+
+    app.add_route("/apply-template", apply_template, methods=["POST"])
+
+
+def prompt_text(tokenizer: Any, body: dict[str, Any]) -> str:
+    """The prompt for `messages`, without the token that the tokenizer itself begins a text with."""
+    prompt = tokenizer.apply_chat_template(
+        body["messages"],
+        add_generation_prompt=True,
+        tokenize=False,
+        **body.get("chat_template_kwargs", {}),
+    )
+    begins = tokenizer.bos_token
+    if begins and tokenizer("")["input_ids"][:1] == [tokenizer.bos_token_id]:
+        prompt = prompt.removeprefix(begins)
+    return str(prompt)
 
 
 def _stream_raw_unless_it_fits(model: Any, processor: Any) -> None:

@@ -28,6 +28,7 @@ from serving.model_source import BUNDLED_FOLDER
 from serving.reply import Reply
 from serving.state import all_records
 from serving.supervisor import Supervisor
+from serving.thinking import CLOSING
 from tests import model_conformance
 from tests.engine_help import alive, client, eventually, kill, make_settings
 from tests.random_tiny_model import build_random_model
@@ -87,6 +88,7 @@ def connect(engine: Supervisor, endpoint: Endpoint) -> Iterator[Callable[..., Ch
                 patience_seconds=100,
                 check=engine.check,
                 max_tokens=options.get("max_tokens", 200),
+                thinking_tokens=options.get("thinking_tokens"),
             )
             stack.callback(model.close)
             return model
@@ -278,6 +280,21 @@ def test_killed_it_comes_back_at_the_same_address(
     assert after is not None and after.pid != endpoint.pid
     assert dataclasses.replace(after, pid=endpoint.pid) == endpoint
     assert any("signal 9" in line and "Starting it again" in line for line in lines)
+
+
+def test_thinking_is_closed_and_the_same_reply_goes_on(
+    connect: Callable[..., ChatModel], endpoint: Endpoint
+) -> None:
+    reply = connect(max_tokens=24, thinking_tokens=6).generate(SUM).raw
+    assert reply.forced == "thinking_budget"
+    assert reply.thinking.endswith(CLOSING.strip())
+    assert reply.text or reply.reason
+    with client(endpoint) as http:
+        body = {"messages": [{"role": "user", "content": "Hi"}]}
+        rendered = http.post(endpoint.base_url.replace("/v1", "/apply-template"), json=body)
+        assert rendered.json()["prompt"].endswith("Hi<｜Assistant｜><think>\n")
+        wrong = http.post(endpoint.base_url.replace("/v1", "/apply-template"), json={"x": 1})
+        assert wrong.status_code == 400
 
 
 def test_stopped_with_its_app_it_is_gone(engine: Supervisor, endpoint: Endpoint) -> None:
