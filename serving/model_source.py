@@ -323,14 +323,10 @@ def hub_config(model_id: str, *, ask: bool = True) -> dict[str, Any] | None:
 
 
 def in_hub_cache(repo: str) -> bool:
-    """Whether a repository's config.json is in the hub's cache, so that it was loaded before."""
-    from huggingface_hub import try_to_load_from_cache
-    from huggingface_hub.errors import HFValidationError
-
-    try:
-        return isinstance(try_to_load_from_cache(repo, "config.json"), str)
-    except HFValidationError:
-        return False
+    """Whether weights of a repository are in the hub's cache (its config.json alone doesn't count)."""
+    folder = hub_cache() / ("models--" + repo.partition("@")[0].replace("/", "--"))
+    files = folder.glob("snapshots/*/*")
+    return any(p.suffix in (".safetensors", ".gguf", ".bin") and p.exists() for p in files)
 
 
 def _gated(repo: str) -> EngineError:

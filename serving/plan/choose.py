@@ -78,7 +78,7 @@ def _on_best_device(
         return _build(_best(sized), sized, shape, rejected, name, hardware)
     raise InputError(
         f"Nothing here can serve {shape.model_id}" + _wished(wishes) + ".",
-        fix=_why_nothing(rejected),
+        fix=_why_nothing(wishes, rejected),
     )
 
 
@@ -97,9 +97,22 @@ def _wished(wishes: Wishes) -> str:
     return f" with {' '.join(bits)}" if bits else ""
 
 
-def _why_nothing(rejected: list[Rejected]) -> str:
+_NEEDS = {
+    "vllm": "an NVIDIA GPU",
+    "vllm-tpu": "a TPU",
+    "zerogpu": "a ZeroGPU Space",
+    "llamacpp": "a CPU or an Apple GPU, and GGUF files",
+    "transformers": "weights that are not quantised, or NF4",
+}
+
+
+def _why_nothing(wishes: Wishes, rejected: list[Rejected]) -> str:
+    advice = "Serve it elsewhere and set HEARTH_ENDPOINT_URL, or take a larger machine."
+    if wishes.engine:
+        advice = f"Leave --engine away: {wishes.engine} needs {_NEEDS[wishes.engine]}."
+    elif wishes.checkpoint:
+        advice = "Leave --checkpoint away: no engine here takes that format of this model."
     said = "; ".join(f"{r.what}: {r.reason}" for r in rejected[:4])
-    advice = "Leave the option away, or serve the model elsewhere and set HEARTH_ENDPOINT_URL."
     return f"{advice} Looked at: {said}." if said else advice
 
 
@@ -262,12 +275,10 @@ def _smaller(
     hardware: Hardware, shape: Shape, wishes: Wishes, have: Have, plan: ServingPlan
 ) -> ServingPlan | None:
     """The plan for the largest smaller model of the family that fits, then for another engine."""
-    family = next((f for f in FAMILIES if shape.model_id in f), None)
-    if family is None:
-        owner = shape.model_id.split("-")[0]
-        family = next((f for f in FAMILIES if f[0].startswith(owner)), FAMILIES[0])
+    owner = shape.model_id.split("-")[0]
+    family = next((f for f in FAMILIES if f[0].startswith(owner)), FAMILIES[0])
     wanted = dataclasses.replace(wishes, checkpoint=None)
-    for model_id in family:
+    for model_id in dict.fromkeys((*family, *FAMILIES[0])):
         other = shape_from_config(CONFIGS[model_id], model_id, "known to Hearth")
         if other.parameters >= shape.parameters:
             continue

@@ -9,6 +9,7 @@ from rich.console import Console
 
 from errors import InputError
 from serving.hardware import Recorder, ThisMachine, look
+from serving.hardware.places import find_hub
 from serving.plan.choose import make_plan
 from serving.plan.named import NAMED, named_hardware
 from serving.plan.show import show_hardware, show_plan
@@ -45,7 +46,9 @@ def plan(
         out.print(markdown_table(), markup=False, soft_wrap=True, end="")
         return
     hardware = named_hardware(on) if on else look()
-    found = find_model(model, load_settings().model, ask_hub=hardware.hub.reachable is not False)
+    found = find_model(
+        model, load_settings().model, lambda: find_hub(ThisMachine()) if on else hardware.hub
+    )
     if found.bundled and engine is None:
         engine = "transformers"  # what `make run` starts for it
     made = make_plan(

@@ -120,7 +120,7 @@ def _largest(hardware: Hardware) -> Device:
 
     best = max(hardware.gpus, key=free)
     # One that is half taken is no equal: each of them gets the same share of the model.
-    equal = [g for g in hardware.gpus if g.name == best.name and free(g) > 0.9 * free(best)]
+    equal = [g for g in hardware.gpus if g.name == best.name and free(g) >= 0.9 * free(best)]
     return Device(
         "cuda",
         best.name + (f" MIG {best.mig}" if best.mig else ""),

@@ -37,7 +37,7 @@ def data_type(sized: Sized, shape: Shape) -> tuple[str, str]:
 
 def reasoning_parser(shape: Shape, served_as: str) -> str:
     """vLLM's parser for this model's thinking, or nothing."""
-    family = family_for(served_as).name
+    family = family_for(served_as, {"model_type": shape.model_type}).name
     if family == "gpt-oss" or shape.model_type == "gpt_oss":
         return "openai_gptoss"
     if family == "qwen3" or (family == "thinking" and "qwen3" in served_as.lower()):

@@ -1,10 +1,12 @@
 """Where a model's config.json is: its folder, the hub's cache, what Hearth knows, or the hub."""
 
 import difflib
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from errors import InputError
+from serving.hardware.findings import Hub
 from serving.model_source import BUNDLED_FOLDER, hub_config, in_hub_cache, read_config
 from serving.plan.known import CONFIGS, DEFAULT_MODEL
 from serving.plan.shapes import Shape, shape_from_config
@@ -21,16 +23,16 @@ class Found:
     note: str = ""
 
 
-def find_model(name: str | None, configured: str, *, ask_hub: bool = True) -> Found:
+def find_model(name: str | None, configured: str, hub: Callable[[], Hub]) -> Found:
     """The model named on the command line, or else in the settings, or else the default one.
 
     Settings name the bundled model where the user named none; a plan for that would say little,
-    so it is made for the model that Hearth is meant for. Raises InputError or EngineError for
-    what is no model, or has no config.json at hand.
+    so it is made for the model that Hearth is meant for. `hub` says whether the hub answers; it
+    is called only when nothing is at hand. Raises InputError or EngineError for what is no model.
     """
     if name is None and configured == BUNDLED_MODEL:
         note = f"No model is named, so the plan is for {DEFAULT_MODEL}."
-        return Found(_of_hub(DEFAULT_MODEL, ask_hub), DEFAULT_MODEL, note=note)
+        return Found(_of_hub(DEFAULT_MODEL, hub), DEFAULT_MODEL, note=note)
     name = name or configured
     if name == BUNDLED_MODEL:
         config = read_config(BUNDLED_FOLDER, "models/tiny")
@@ -40,7 +42,7 @@ def find_model(name: str | None, configured: str, *, ask_hub: bool = True) -> Fo
     if folder is not None:
         shape = shape_from_config(read_config(folder, name), str(folder), f"{name}/config.json")
         return Found(shape, folder.name)
-    return Found(_of_hub(name, ask_hub), name)
+    return Found(_of_hub(name, hub), name)
 
 
 def _folder(name: str) -> Path | None:
@@ -61,7 +63,7 @@ def _folder(name: str) -> Path | None:
     return found.resolve() if found else None
 
 
-def _of_hub(model_id: str, ask_hub: bool) -> Shape:
+def _of_hub(model_id: str, hub: Callable[[], Hub]) -> Shape:
     model_id = _full_id(model_id)
     config = hub_config(model_id, ask=False)
     if config is not None:
@@ -69,15 +71,18 @@ def _of_hub(model_id: str, ask_hub: bool) -> Shape:
     repo = model_id.partition("@")[0]
     if repo in CONFIGS:
         return shape_from_config(CONFIGS[repo], model_id, "known to Hearth (serving/plan/known.py)")
-    if ask_hub:
+    answer = hub()
+    if answer.reachable:
         config = hub_config(model_id)
         assert config is not None
         return shape_from_config(config, model_id, "config.json on the hub")
     close = difflib.get_close_matches(model_id, CONFIGS, n=1, cutoff=0.8)
     hint = f" Did you mean {close[0]}?" if close else ""
     raise InputError(
-        f"The config.json of {model_id} is not on this machine.{hint}",
-        fix="Unset HF_HUB_OFFLINE to fetch it, or name a folder that holds it with --model.",
+        f"The config.json of {model_id} is not on this machine, and the hub can't be asked for it "
+        f"({answer.reason}).{hint}",
+        fix="Connect to the network (without HF_HUB_OFFLINE), or name a folder that holds it with "
+        "--model.",
     )
 
 

@@ -33,6 +33,8 @@ def _cell(plan: ServingPlan) -> str:
     kind = f"{plan.engine} {plan.format}"
     if any(flag.name == "--enforce-eager" for flag in plan.flags):
         kind += ", eager"
+    if plan.device.endswith("xlarge"):
+        kind += ", xlarge"
     if plan.experimental:
         kind += ", experimental"
     return f"{kind}, {plan.context // 1024}k × {plan.concurrency}"

@@ -227,5 +227,7 @@ def _gguf(device: Device, shape: Shape) -> Iterator[Way | Rejected]:
     repo = checkpoints(shape).get("gguf")
     if repo is None:
         yield Rejected("llamacpp, gguf", "no repository with GGUF files of this model is known")
+    elif shape.quantized == "mxfp4":  # its GGUF keeps the experts as they are
+        yield Way("llamacpp", device, FORMATS["mxfp4"], repo)
     else:
         yield Way("llamacpp", device, FORMATS["gguf"], f"{repo}:Q4_K_M")
