@@ -1,0 +1,37 @@
+"""What model-written code is kept from, item by item, in every tier that this machine can have.
+
+The tier `unconfined` is the control: there the same code has to succeed.
+"""
+
+from collections.abc import Iterator
+
+import pytest
+
+from errors import SandboxError
+from sandbox import selftest
+from sandbox.confine import TIERS
+
+pytest.register_assert_rewrite("tests.executor_checks")
+from tests.executor_checks import confinement  # noqa: E402
+from tests.executor_checks.place import Check, Place  # noqa: E402
+
+
+@pytest.fixture(scope="module", params=list(TIERS))
+def place(request: pytest.FixtureRequest) -> Iterator[Place]:
+    try:
+        selftest.choose(request.param)
+    except SandboxError as error:
+        pytest.skip(str(error))
+    made = Place(request.param)
+    yield made
+    made.close()
+
+
+@pytest.mark.parametrize("check", confinement.CHECKS, ids=confinement.name)
+def test_confined(check: Check, place: Place) -> None:
+    check(place)
+
+
+def test_every_item_of_the_list_is_checked() -> None:
+    numbers = [confinement.item(check) for check in confinement.CHECKS]
+    assert numbers == list(range(1, confinement.ITEMS + 1))
