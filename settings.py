@@ -78,6 +78,11 @@ class Settings(BaseSettings):
     )
 
     # Generation; empty means: what the model's family recommends
+    family: str = Field(
+        "",
+        description="How to talk to the model, such as `r1-distill` or `qwen3-no-thinking` "
+        "(`python -m serving families` lists them); empty goes by the model's name.",
+    )
     temperature: float | None = Field(
         None, ge=0, le=2, description="Sampling temperature; empty takes the model family's."
     )
@@ -86,6 +91,12 @@ class Settings(BaseSettings):
     )
     max_tokens: int | None = Field(
         None, ge=16, description="Most tokens in one reply; empty takes the model family's."
+    )
+    thinking_tokens: int | None = Field(
+        None,
+        ge=0,
+        description="Most tokens of thinking in one reply, of which a quarter is always left to "
+        "act; empty takes the model family's.",
     )
     request_timeout_seconds: float = Field(
         600, gt=0, le=A_WEEK, description="How long one reply may take, in seconds."
@@ -144,7 +155,9 @@ class Settings(BaseSettings):
             _ = parts.port  # reading it raises ValueError for a port that can't be
         return value.rstrip("/")
 
-    @field_validator("temperature", "top_p", "max_tokens", "notes_dir", mode="before")
+    @field_validator(
+        "temperature", "top_p", "max_tokens", "thinking_tokens", "notes_dir", mode="before"
+    )
     @classmethod
     def _empty_is_none(cls, value: Any) -> Any:
         return None if value == "" else value
