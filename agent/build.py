@@ -22,7 +22,7 @@ from memory.notes import Notes, format_hits
 from sandbox.executor import SandboxExecutor
 from serving.chat import ChatModel
 from serving.engines import Endpoint, answers_health
-from serving.families import Family, family_for
+from serving.families import Family, family_for, family_named
 from serving.supervisor import Supervisor
 from settings import ROOT, Settings, load_settings
 from tools.calculate import Calculate
@@ -123,6 +123,7 @@ class Hearth:
             temperature=s.temperature,
             top_p=s.top_p,
             max_tokens=s.max_tokens,
+            thinking_tokens=s.thinking_tokens,
         )
 
     def new_session(
@@ -247,7 +248,12 @@ def standard_tools(
 
 
 def model_family(settings: Settings, endpoint: Endpoint) -> Family:
-    """The family of the model that answers; for a folder, its config.json is asked too."""
+    """The family of the model that answers; for a folder, its config.json is asked too.
+
+    The setting `family` goes over both. Raises SettingsError for one that does not exist.
+    """
+    if settings.family:
+        return family_named(settings.family)
     if endpoint.engine != "endpoint":
         path = Path(settings.model).expanduser()
         for config in (path / "config.json", ROOT / path / "config.json"):
