@@ -1,4 +1,4 @@
-"""`python -m serving`: start an engine in the foreground, list engines, see and stop them."""
+"""`python -m serving`: start an engine, list engines and families, see and stop what runs."""
 
 import dataclasses
 import threading
@@ -7,10 +7,11 @@ from typing import Annotated
 import typer
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
+from rich.table import Column, Table
 
 from errors import EngineError, HearthError
 from serving.engines import ENGINES, Endpoint, answers_health
+from serving.families import FAMILIES
 from serving.plan import command as planning
 from serving.state import all_records, end, write_record
 from serving.supervisor import Supervisor
@@ -108,6 +109,19 @@ def engines() -> None:
     table = Table("engine", "what it is", box=None)
     for row in ENGINES.values():
         table.add_row(row.name, escape(row.about))
+    out.print(table)
+
+
+@app.command()
+def families() -> None:
+    """List the families of models, and how each is talked to."""
+    names = ("models", "thinks at most", "temperature", "top-p", "prompt")
+    table = Table(Column("family", no_wrap=True), *names, box=None)
+    for row in FAMILIES.values():
+        budget = f"{row.thinking_tokens} tokens" if row.thinking_tokens else "no limit"
+        thinks = "-" if row.thinking == "none" else budget
+        sampling = ("-" if x is None else f"{x:g}" for x in (row.temperature, row.top_p))
+        table.add_row(row.name, escape(row.about), thinks, *sampling, row.prompt)
     out.print(table)
 
 
