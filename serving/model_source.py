@@ -323,7 +323,7 @@ def hub_config(model_id: str, *, ask: bool = True) -> dict[str, Any] | None:
 
 
 def in_hub_cache(repo: str) -> bool:
-    """Whether weights of a repository are in the hub's cache (its config.json alone doesn't count)."""
+    """Whether weights of a repository are in the hub's cache; its config.json alone is no model."""
     folder = hub_cache() / ("models--" + repo.partition("@")[0].replace("/", "--"))
     files = folder.glob("snapshots/*/*")
     return any(p.suffix in (".safetensors", ".gguf", ".bin") and p.exists() for p in files)

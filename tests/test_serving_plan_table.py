@@ -139,3 +139,21 @@ def test_the_table_in_the_documents_is_the_one_that_is_made() -> None:
     """Made anew with: python -m serving plan --table"""
     text = (ROOT / "docs" / "serving.md").read_text()
     assert "<!-- plans -->\n" + markdown_table() + "<!-- end -->" in text
+
+
+def pins(name: str) -> dict[str, str]:
+    """The packages that a requirements file pins."""
+    lines = (line.partition("#")[0].strip() for line in (ROOT / name).read_text().splitlines())
+    return dict(line.split("==") for line in lines if line)
+
+
+def test_the_gpu_requirements_are_pins_with_reasons() -> None:
+    gpu = pins("requirements-gpu.txt")
+    assert set(gpu) == {"vllm", "torch"}
+    ours = (ROOT / "requirements.txt").read_text()
+    assert f"torch=={gpu['torch']} " in ours, "both engines need the same driver"
+    assert "\nvllm" not in ours and "\nbitsandbytes==" in ours and "\naccelerate==" in ours
+    flags = (ROOT / "serving" / "plan" / "flags.py").read_text()
+    assert f"those of {gpu['vllm'].rpartition('.')[0]} " in flags, "read its flags anew"
+    for line in (ROOT / "requirements-gpu.txt").read_text().splitlines():
+        assert "==" not in line or "#" in line, f"a pin without its reason: {line}"

@@ -15,7 +15,7 @@ from serving.plan.result import Rejected
 from serving.plan.shapes import Shape
 
 CUDA_DRIVER = (
-    580  # the first that runs CUDA 13.0, which both torch 2.13 and vLLM 0.33 are built for
+    580  # the first that runs CUDA 13.0, which both torch 2.13 and vLLM 0.32 are built for
 )
 TURING, AMPERE, ADA = 7.5, 8.0, 8.9
 ENGINES = ("vllm", "transformers", "llamacpp", "vllm-tpu", "zerogpu")
