@@ -202,8 +202,13 @@ class ReasoningCodeAgent(CodeAgent):
         return (yield from self._stream(step))
 
     def _make_room(self, step: Step, made: Compaction | None) -> None:
-        if made is not None:
-            shape = made.shape
+        if made is None:
+            return
+        if made.reply_tokens:
+            text = f"The model's context is small: a reply may have {made.reply_tokens:,} tokens."
+            self.emit(events.Notice(text))
+        shape = made.shape
+        if shape is not None:
             self.emit(
                 events.Compacted(
                     step.step_number,

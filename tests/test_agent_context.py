@@ -14,7 +14,14 @@ from agent import context, guards
 from agent.code_agent import MOST_COMPACTIONS
 from agent.compaction import Window
 from agent.context import Step
-from agent.events import Compacted, RunFinished, StepFinished, event_from_dict, event_to_dict
+from agent.events import (
+    Compacted,
+    Notice,
+    RunFinished,
+    StepFinished,
+    event_from_dict,
+    event_to_dict,
+)
 from agent.session import Session
 from agent.summary import cut, defined_names, summary
 from agent.tokens import FIRST_GUESS, TokenCounter, text_of
@@ -178,7 +185,23 @@ def test_a_server_that_holds_less_is_believed(why: str) -> None:
     made = window.refused(steps, "", why)
     assert made and made.tokens_after < window.room * 0.81 and window.room < 2000
     small = Window(Model(100_000, context_limit=lambda: 2000), "", remembers_turns=True)
-    assert small.room == window.room
+    assert small.fit(steps) is None, "a server that has not answered yet is asked nothing"
+    small.learn([], 0)
+    assert small.fit(steps) and small.room == window.room
+
+
+def test_replies_are_no_longer_than_half_of_the_context() -> None:
+    model = Model(100_000, 8192, thinking_tokens=4096, context_limit=lambda: 8000)
+    window = Window(model, "", remembers_turns=True)
+    window.learn([], 0)
+    made = window.fit([TaskStep("Short.")])
+    assert made and made.shape is None and made.reply_tokens == model.max_tokens == 4000
+    assert model.thinking_tokens == 3000  # type: ignore[attr-defined]
+    assert window.fit([TaskStep("Short.")]) is None
+    refused = Window(Model(100_000, 8192), "", remembers_turns=True)
+    made = refused.refused([TaskStep("Short.")], "", "maximum context length is 8192 tokens")
+    assert made and made.reply_tokens == 4096
+    assert refused.refused([TaskStep("Short.")], "", "maximum context length is 8192") is None
 
 
 # -- through the whole session ------------------------------------------------------------
@@ -234,6 +257,26 @@ def test_a_server_that_refuses_gets_a_shorter_prompt(tmp_path: Path) -> None:
     assert isinstance(events[-1], RunFinished) and events[-1].answer == "5"
     assert [e.step for e in events if isinstance(e, Compacted)] == [5]
     assert sizes[5] < sizes[4] * 0.75
+
+
+def test_a_server_with_a_small_context_gets_shorter_replies(tmp_path: Path) -> None:
+    from serving.chat import ChatModel
+
+    turns = [
+        Turn(
+            status=400,
+            error={"error": {"message": "maximum context length is 4096 tokens, 8300 requested"}},
+        ),
+        Turn("```python\nfinal_answer(5)\n```"),
+    ]
+    with FakeOpenAI(turns) as server:
+        model = ChatModel(server.url, "fake", "", FAMILIES["instruct"], timeout_seconds=20)
+        session = Session(model, SandboxExecutor(tmp_path), [], tmp_path)
+        events = list(session.run("Go."))
+        session.close()
+        assert [request.body["max_tokens"] for request in server.chats] == [8192, 2048]
+    assert events[-1].answer == "5"  # type: ignore[union-attr]
+    assert "2,048" in "".join(e.text for e in events if isinstance(e, Notice))
 
 
 def test_a_server_that_refuses_everything_ends_the_run(tmp_path: Path) -> None:
