@@ -97,6 +97,9 @@ class ReasoningCodeAgent(CodeAgent):
         self.emit = emit
         self.cancel = cancel
         self.demands = Demands()
+        # A model that is shown single tasks only was trained on just these words of ours; hints
+        # and a last request would be news to it.
+        self.takes_hints = remembers_turns
         self.outcome: Outcome | None = None
         self.window = Window(model, instructions, remembers_turns=remembers_turns)
         # Never more characters than the context has tokens, which is about a third of it.
@@ -137,8 +140,9 @@ class ReasoningCodeAgent(CodeAgent):
             self.step_number += 1
         if self.outcome is None:
             why = f"The run reached its limit of {self.max_steps} steps."
-            step = self._new_step(context.LAST_REQUEST)
-            yield from self._finished(step, self._last_request(step, why, broken))
+            if self.takes_hints:
+                step = self._new_step(context.LAST_REQUEST)
+                yield from self._finished(step, self._last_request(step, why, broken))
             known = outcome.collected(context.run_steps(self.memory.steps), why)
             self.outcome = self.outcome or known
         yield FinalAnswerStep(self.outcome.answer or "")
@@ -262,7 +266,7 @@ class ReasoningCodeAgent(CodeAgent):
         ran = self.runner.run(step.step_number, code, self.demands.attached)
         text, before = ran.observation, 0
         if ran.answer is None:
-            if ran.failed and self.instructions:
+            if ran.failed and self.takes_hints:
                 text = f"{text}\n{guards.name_hint(text, self._so_far, self.tools)}".rstrip()
             before = guards.repeats(self._so_far, code, text)
             if before:

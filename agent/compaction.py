@@ -25,7 +25,7 @@ _GOALS = (0.6, 0.8, 0.95)  # shares of the room that a compaction aims at, the f
 _CUTS = (2000, 800, 300)  # characters of the last observations, when nothing else is left
 _MARGIN = 64  # tokens between what we count and what the server does
 _GUESSED = 0.9  # the share of the room that may be filled by an estimate
-_SURE = 0.5  # an estimate below this share needs no closer look
+_SURE = 0.33  # an estimate below this share needs no closer look
 _TOLD = re.compile(
     r"(?:context (?:length|window|size)\D{0,40}|max_model_len\D{0,12}|up to |limit (?:is|of) )"
     r"(\d{3,8})",

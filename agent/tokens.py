@@ -5,10 +5,10 @@ from typing import Any
 
 from smolagents.models import ChatMessage
 
-# UTF-8 bytes a token, before anything is known: code and English have 3 to 4 in the vocabularies of
-# Qwen and Llama, Chinese about 3. Low, so that a guess makes room rather too early than too late.
-FIRST_GUESS = 3.0
-_LEAST, _MOST = 1.0, 8.0  # what is believed of a calibration
+_LETTERS = 3.5
+"""Characters a token in English and code; digits and other scripts are counted singly, as the
+vocabularies of Qwen and DeepSeek cut them at worst."""
+_LEAST, _MOST = 0.3, 3.0  # what is believed of a calibration
 _TEMPLATE_TOKENS = 6  # a chat template's own tokens around one message
 _CACHED = 4096  # counts that are kept
 
@@ -17,13 +17,14 @@ class TokenCounter:
     """Counts prompts for one model.
 
     A model object may have `count_tokens(text) -> int | None`, the engine's own tokenizer; where
-    it is missing or gives None, bytes are counted, at a rate that `learn` sets.
+    it is missing or gives None, characters are counted by their kind, times `rate`, which
+    `learn` sets.
     """
 
     def __init__(self, model: Any) -> None:
         self._ask: Callable[[str], int | None] | None = getattr(model, "count_tokens", None)
         self._known: dict[str, int] = {}
-        self.bytes_per_token = FIRST_GUESS
+        self.rate = 1.0
 
     @property
     def exact(self) -> bool:
@@ -36,18 +37,15 @@ class TokenCounter:
 
     def estimate(self, messages: Sequence[ChatMessage]) -> int:
         """The same without asking the engine, for prompts that are only considered."""
-        return sum(
-            round(len(text_of(message).encode()) / self.bytes_per_token) + _TEMPLATE_TOKENS
-            for message in messages
-        )
+        weight = sum(_weight(text_of(message)) for message in messages)
+        return round(weight * self.rate) + _TEMPLATE_TOKENS * len(messages)
 
     def learn(self, messages: Sequence[ChatMessage], tokens: int) -> None:
         """Take the server's count of a prompt that was sent (`usage.prompt_tokens`)."""
-        texts = [text_of(message) for message in messages]
-        counted = tokens - _TEMPLATE_TOKENS * len(texts)
-        size = sum(len(text.encode()) for text in texts)
-        if counted > 0 and size > 0:
-            self.bytes_per_token = min(max(size / counted, _LEAST), _MOST)
+        counted = tokens - _TEMPLATE_TOKENS * len(messages)
+        weight = sum(_weight(text_of(message)) for message in messages)
+        if counted > 0 and weight > 0:
+            self.rate = min(max(counted / weight, _LEAST), _MOST)
 
     def _count(self, text: str) -> int:
         if self._ask is not None:
@@ -60,7 +58,14 @@ class TokenCounter:
                 self._known[text] = known
                 return known
             self._ask = None  # this engine does not count
-        return round(len(text.encode()) / self.bytes_per_token)
+        return round(_weight(text) * self.rate)
+
+
+def _weight(text: str) -> float:
+    """The tokens that the text is likely to have at most."""
+    others = len(text) - len(text.encode("ascii", "ignore"))
+    digits = sum(map(text.count, "0123456789"))
+    return others + digits + (len(text) - others - digits) / _LETTERS
 
 
 def text_of(message: ChatMessage) -> str:

@@ -24,9 +24,10 @@ from agent.events import (
 )
 from agent.session import Session
 from agent.summary import cut, defined_names, summary
-from agent.tokens import FIRST_GUESS, TokenCounter, text_of
+from agent.tokens import TokenCounter, text_of
 from sandbox.executor import SandboxExecutor
 from serving.families import FAMILIES, Family
+from serving.model import plain_messages
 from serving.scripted import ScriptedModel
 from tests.fake_openai import FakeOpenAI, Turn
 
@@ -36,8 +37,11 @@ def step(number: int, code: str = "x = 1", observation: str = "Output:\n1", **mo
     return dataclasses.replace(made, **more)  # type: ignore[arg-type]
 
 
+LETTERS = "abcdefghijklmnopqrstuvwxyz" * 3
+
+
 def long_run(count: int = 10, size: int = 1000) -> list:
-    said = [f"Output:\n{str(number) * size}" for number in range(count)]
+    said = [f"Output:\n{LETTERS[number] * size}" for number in range(count)]
     return [TaskStep("Add it up."), *(step(n, f"x{n} = {n}", said[n]) for n in range(count))]
 
 
@@ -69,7 +73,7 @@ def test_near_the_limit_it_is_made_much_shorter_in_one_step() -> None:
     window = Window(Model(4000), "Do it.", remembers_turns=True)
     steps, changes, before = [TaskStep("Add it up.")], [], ["x"]
     for number in range(60):
-        steps.append(step(number, f"x{number} = {number}", f"Output:\n{str(number) * 400}"))
+        steps.append(step(number, f"x{number} = {number}", f"Output:\n{LETTERS[number] * 800}"))
         made = window.fit(steps)
         now = texts(window.messages(steps))
         assert window.counter.count(window.messages(steps)) <= 4000
@@ -97,7 +101,7 @@ def test_the_oldest_observations_go_first_then_steps_become_lines() -> None:
     assert window.shape.summarised > 1
     said = texts(window.messages(steps))
     assert said[0] == "Add it up." and said[1].startswith("What was done before, shortened:")
-    assert "- `x1 = 1` (sets x1) → 1111" in said[1]
+    assert "- `x1 = 1` (sets x1) → bbbb" in said[1]
     assert said[-2:] == texts(context.messages("", steps, remembers_turns=True))[-2:]
 
 
@@ -152,22 +156,31 @@ def test_the_engines_own_count_is_used_and_asked_for_once() -> None:
 
 def test_without_it_an_estimate_learns_from_the_servers_count() -> None:
     counter = TokenCounter(Model(1000, count_tokens=lambda text: None))
-    messages = Window(Model(1000), "", remembers_turns=True).messages([TaskStep("x" * 3000)])
-    assert counter.count(messages) == pytest.approx(3000 / FIRST_GUESS, abs=10)
+    messages = Window(Model(1000), "", remembers_turns=True).messages([TaskStep("x" * 3500)])
+    assert counter.count(messages) == counter.estimate(messages) == 1006
     assert not counter.exact
     counter.learn(messages, 606)
-    assert counter.count(messages) == 606
+    assert counter.count(messages) == counter.estimate(messages) == 606
     counter.learn(messages, 0)
     assert counter.count(messages) == 606
+
+
+def test_digits_and_other_scripts_count_singly() -> None:
+    counter = TokenCounter(None)
+    sizes = [
+        counter.estimate([ChatMessage("user", text)])  # type: ignore[arg-type]
+        for text in ("a" * 350, "1" * 350, "汉" * 350, "👍" * 350)
+    ]
+    assert sizes == [106, 356, 356, 356]
 
 
 def test_a_clients_own_guess_teaches_nothing() -> None:
     window = Window(Model(1000), "", remembers_turns=True)
     messages = window.messages([TaskStep("x" * 4000)])
     window.learn(messages, 1000)
-    assert window.counter.bytes_per_token == FIRST_GUESS
+    assert window.counter.rate == 1
     window.learn(messages, 2000)
-    assert window.counter.bytes_per_token == pytest.approx(2, abs=0.01)
+    assert window.counter.rate == pytest.approx(1.75, abs=0.01)
 
 
 @pytest.mark.parametrize(
@@ -219,7 +232,7 @@ def small_session(tmp_path: Path, replies: Sequence[str], **more: object) -> Ses
 
 
 def test_a_session_is_compacted_and_goes_on_the_same_after_a_restart(tmp_path: Path) -> None:
-    replies = [PRINT.format(n) for n in range(7)]
+    replies = [PRINT.format(LETTERS[n]) for n in range(7)]
     session = small_session(tmp_path, replies)
     failed = list(session.run("Go."))
     session.close()
@@ -229,9 +242,27 @@ def test_a_session_is_compacted_and_goes_on_the_same_after_a_restart(tmp_path: P
     again = small_session(tmp_path, ["```python\nfinal_answer(1)\n```"], history=kept)
     list(again.resume())
     again.close()
-    sent = again._model.history[-1]  # type: ignore[attr-defined]
-    model = session._model.history[-1]  # type: ignore[attr-defined]
-    assert sent[: len(model)] == model, "byte for byte what it would have been"
+    agent = session._agent
+    wanted = plain_messages(agent.window.messages(agent.memory.steps), SMALL)
+    assert again._model.history[-1] == wanted, "what it would have been"  # type: ignore[attr-defined]
+
+
+def test_vllms_own_count_keeps_a_run_within_its_context(tmp_path: Path) -> None:
+    """The server says that it holds 4,096 tokens, and counts them itself."""
+    from serving.chat import ChatModel
+
+    turns = [Turn(f"```python\nprint('{n} ' * 400)\n```") for n in range(8)]
+    with FakeOpenAI([*turns, Turn("Final answer: 5")], owner="vllm") as server:
+        model = ChatModel(server.url, "fake", "", FAMILIES["instruct"], timeout_seconds=20)
+        session = Session(model, SandboxExecutor(tmp_path), [], tmp_path)
+        events = list(session.run("Go."))
+        assert session._agent.window.counter.exact
+        for request in server.chats:
+            size = sum(model.count_tokens(m["content"]) or 0 for m in request.body["messages"])
+            assert size + request.body["max_tokens"] <= 4096 or request is server.chats[0]
+        session.close()
+    assert events[-1].answer == "5"  # type: ignore[union-attr]
+    assert any(isinstance(event, Compacted) for event in events)
 
 
 REFUSED = Turn(

@@ -306,6 +306,14 @@ def test_a_last_word_that_is_none_leaves_what_is_known(make: Make, reply: Reply 
     assert bool(notices) is (reply is None), "a fault in the last request is said"
 
 
+def test_a_model_that_knows_only_its_training_is_told_nothing_new(make: Make) -> None:
+    replies = code("1 / 0\ntotal = 5"), code("print(total)")
+    session = make(*replies, remembers_turns=False, limits=Limits(max_steps=2))
+    finished, seen = run(session)
+    assert finished.status == "limit" and asked(session) == 2
+    assert seen[1] == "Error:\nline 1: print(total)\nNameError: name 'total' is not defined"
+
+
 def test_there_is_always_an_answer(make: Make) -> None:
     session = make(code("1 / 0"), code("x = 1"), limits=Limits(max_steps=2))
     finished, _ = run(session)
