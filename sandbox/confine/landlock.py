@@ -7,6 +7,7 @@ with a name in the file system (before ABI 9), nor chmod and the like: seccomp d
 import ctypes
 import errno
 import os
+import stat
 import struct
 from collections.abc import Iterable
 from pathlib import Path
@@ -97,7 +98,7 @@ def _ruleset(version: int) -> tuple[int, int]:
 def _allow(ruleset: int, path: str | Path, rights: int) -> None:
     descriptor = os.open(path, os.O_PATH | os.O_CLOEXEC)
     try:
-        if not Path(path).is_dir():
+        if not stat.S_ISDIR(os.fstat(descriptor).st_mode):
             rights &= _OF_A_FILE
         rule = ctypes.create_string_buffer(struct.pack("=Qi", rights, descriptor), 12)
         number = kernel.LANDLOCK_ADD_RULE

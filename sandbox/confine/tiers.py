@@ -28,7 +28,10 @@ _KERNEL = "kernel: less than half of its system calls are left; the rest fail, n
 _RIGHTS = "rights: no capabilities, none to be gained; as root also its own user id if possible"
 _SAME_KERNEL = "a fault in the kernel's remaining calls, and side channels of the processor"
 _WASTE = "its own processor time and memory, up to the limits"
-_METADATA = "names: whether a file outside exists, its size and times (not its contents)"
+_METADATA = (
+    "names: whether a file outside exists, its size, owner and times and where a link leads (never "
+    "what a file holds or a folder lists); the numbers of running processes"
+)
 _FILES = (
     "files: reads only Python, its packages, fonts and time zones; writes only the workspace, "
     "and makes no links, sockets or devices there"
