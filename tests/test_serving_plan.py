@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from errors import InputError, SettingsError
 from serving.hardware import Hardware, RecordedMachine, look
@@ -54,6 +56,53 @@ def test_the_sums_come_out(name: str) -> None:
             assert all(flag.reason for flag in (*plan.flags, *plan.left_alone, *plan.environment))
             json.dumps(plan.to_dict())
             plan = plan.next  # type: ignore[assignment]
+
+
+@given(
+    size=st.floats(4, 200),
+    free=st.floats(0, 1),
+    model_id=st.sampled_from(list(CONFIGS)),
+    capability=st.sampled_from([7.5, 8.0, 8.9, 9.0, 12.0]),
+)
+def test_more_memory_is_never_worse(
+    size: float, free: float, model_id: str, capability: float
+) -> None:
+    total = int(size * GIB)
+    card = change(
+        named_hardware("l4"),
+        name="NVIDIA Something",
+        total_bytes=total,
+        free_bytes=int(total * free),
+        capability=capability,
+    )
+    wishes = Wishes(engine="vllm")
+    try:
+        plan = make_plan(card, shape(model_id), wishes)
+    except InputError:  # MXFP4 needs Ampere
+        assert "gpt-oss" in model_id and capability == 7.5
+        return
+    more = make_plan(change(card, free_bytes=total), shape(model_id), wishes)
+    assert not plan.fits or more.fits
+    if plan.fits:
+        share = float(flag(plan, "--gpu-memory-utilization"))
+        assert share * total <= total * free + 1  # vLLM would refuse to start
+        assert more.context >= plan.context
+    less = make_plan(card, shape(model_id), Wishes(engine="vllm", spare_bytes=GIB))
+    hundredth = total // 100 + 1  # shares are whole hundredths
+    assert less.usable_bytes <= max(0, plan.usable_bytes - GIB + hundredth)
+
+
+def test_the_plan_after_one_that_ran_out_of_memory() -> None:
+    for name in ("t4", "v6e-1"):
+        before = plan_for(name, "7B")
+        after = make_plan(named_hardware(name), shape(SEVEN), Wishes(spare_bytes=GIB))
+        assert after.fits and after.usable_bytes <= before.usable_bytes - GIB
+        assert after.kv_tokens < before.kv_tokens
+    small = make_plan(named_hardware("laptop"), shape(SEVEN), Wishes(spare_bytes=GIB))
+    assert not small.fits and small.next and small.next.model == f"{R1}1.5B"
+    assert small.next.usable_bytes <= 6.1 * GIB  # the smaller model leaves as much free
+    mac = make_plan(named_hardware("mac"), shape(SEVEN), Wishes(spare_bytes=9 * GIB // 2))
+    assert mac.fits and mac.context == 8192
 
 
 def test_no_plan_lowers_the_quality_for_nothing() -> None:

@@ -13,6 +13,7 @@ import pytest
 
 from errors import InputError
 from serving.hardware.findings import Hub
+from serving.plan import plan_here
 from serving.plan.known import CONFIGS, DEFAULT_MODEL
 from serving.plan.source import find_model, on_disk
 from settings import ROOT
@@ -97,6 +98,11 @@ def test_this_machine_and_a_folder(toy: Path) -> None:
     bundled = json.loads(run("plan", "--model", "tiny", "--json").stdout)
     assert (bundled["model"], bundled["engine"]) == ("tiny", "transformers")
     assert bundled["context"] == 2048
+
+
+def test_the_plan_for_this_machine(toy: Path) -> None:
+    plan = plan_here(str(toy))
+    assert plan.fits and plan.model == "toy" and plan.checkpoint == str(toy)
 
 
 def test_the_model_of_the_settings(tmp_path: Path) -> None:

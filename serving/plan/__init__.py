@@ -3,6 +3,7 @@
 from serving.plan.choose import make_plan
 from serving.plan.named import NAMED, named_hardware
 from serving.plan.result import Flag, Part, Rejected, ServingPlan
+from serving.plan.source import plan_here
 from serving.plan.ways import Wishes
 
 __all__ = [
@@ -14,4 +15,5 @@ __all__ = [
     "Wishes",
     "make_plan",
     "named_hardware",
+    "plan_here",
 ]

@@ -1,5 +1,6 @@
 """One way, worked out: what fits, for how many, how fast at most."""
 
+import math
 from dataclasses import dataclass
 
 from serving.plan.checkpoints import FORMATS
@@ -87,11 +88,11 @@ def _longest(way: Way) -> int:
 def _shared(way: Way, shape: Shape, wishes: Wishes) -> Sized:
     """vLLM: one cache that all conversations share, made as large as the memory allows."""
     device = way.device
+    share = utilisation(device.total_bytes, device.free_bytes, wishes.spare_bytes)
     if way.engine == "vllm-tpu":
-        share, batched = UTILISATION, 1024 if device.total_bytes > 20 << 30 else 512
+        batched = 1024 if device.total_bytes > 20 << 30 else 512
         overhead = tpu_overhead(shape, batched=batched)
     else:
-        share = utilisation(device.total_bytes, device.free_bytes)
         batched = batched_tokens(device.total_bytes, device.name)
         overhead = vllm_overhead(
             shape, batched=batched, sequences=MOST_SEQUENCES, devices=way.devices
@@ -138,14 +139,15 @@ def _single(way: Way, shape: Shape, wishes: Wishes) -> Sized:
     """One conversation at a time, whose cache grows with it: the longest context that fits."""
     contexts, base, least = _limits(way, shape, wishes)
     for context in contexts:
-        sized = _single_at(way, shape, context, base, least)
+        sized = _single_at(way, shape, context, base, least, wishes.spare_bytes)
         if sized.level:
             return sized
     return sized
 
 
-def _single_at(way: Way, shape: Shape, context: int, base: int, least: int) -> Sized:
+def _single_at(way: Way, shape: Shape, context: int, base: int, least: int, spare: int) -> Sized:
     device = way.device
+    usable = max(0, device.free_bytes - spare)
     if way.engine == "llamacpp":
         overhead = llamacpp_overhead(shape)
     else:
@@ -157,7 +159,7 @@ def _single_at(way: Way, shape: Shape, context: int, base: int, least: int) -> S
     if computes_in_32_bits(way, shape):
         weights, weight_sum = shape.parameters * 4, f"{shape.parameters:,} parameters × 4 bytes"
     per_token, fixed = shape.kv_bytes_per_token(), shape.kv_bytes_fixed()
-    cache = device.free_bytes - weights - fixed - sum(p.bytes for p in overhead)
+    cache = usable - weights - fixed - sum(p.bytes for p in overhead)
     fits = cache >= context * per_token
     speed = _speed(way, shape)
     quick = speed is None or speed >= LEAST_SPEED
@@ -168,7 +170,7 @@ def _single_at(way: Way, shape: Shape, context: int, base: int, least: int) -> S
         concurrency=1,
         weight_bytes=weights,
         overhead=tuple(overhead),
-        usable_bytes=device.free_bytes,
+        usable_bytes=usable,
         kv_per_token=per_token,
         kv_fixed=fixed,
         speed=speed,
@@ -213,11 +215,13 @@ def _speed(way: Way, shape: Shape) -> int | None:
     return int(bandwidth * way.devices / way.format.active_bytes(shape))
 
 
-def utilisation(total: int, free: int) -> float:
-    """vLLM's share of the whole memory. It refuses to start when that share isn't free."""
-    if not total:
-        return UTILISATION
-    return max(0.0, min(UTILISATION, int(free / total * 100 - 1) / 100))
+def utilisation(total: int, free: int, spare: int = 0) -> float:
+    """vLLM's share of the whole memory, in hundredths; `spare` bytes less than it could have.
+
+    It refuses to start when that share isn't free.
+    """
+    most = UTILISATION if free >= total else min(UTILISATION, free / total - 0.01)
+    return max(0, math.floor(round((most - spare / total) * 100, 6))) / 100
 
 
 def batched_tokens(total: int, name: str) -> int:

@@ -6,10 +6,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from errors import InputError
+from serving.hardware import look
 from serving.hardware.findings import Hub
 from serving.model_source import BUNDLED_FOLDER, hub_config, in_hub_cache, read_config
+from serving.plan.choose import make_plan
 from serving.plan.known import CONFIGS, DEFAULT_MODEL
+from serving.plan.result import ServingPlan
 from serving.plan.shapes import Shape, shape_from_config
+from serving.plan.ways import Wishes
 from settings import BUNDLED_MODEL, ROOT
 
 
@@ -91,6 +95,16 @@ def _full_id(model_id: str) -> str:
     if "/" in model_id:
         return model_id
     return next((known for known in CONFIGS if known.split("/")[1] == model_id), model_id)
+
+
+def plan_here(model: str, wishes: Wishes | None = None) -> ServingPlan:
+    """The plan for the model that the settings name, on this machine.
+
+    Raises what `find_model` and `make_plan` raise.
+    """
+    hardware = look()
+    found = find_model(model, model, lambda: hardware.hub)
+    return make_plan(hardware, found.shape, wishes, have=on_disk, served_as=found.served_as)
 
 
 def on_disk(repo: str) -> bool:

@@ -51,11 +51,16 @@ class Way:
 
 @dataclass(frozen=True)
 class Wishes:
-    """What the user asks for instead of the planner's choice; None leaves it to the planner."""
+    """What is asked for instead of the planner's choice; None leaves it to the planner.
+
+    `spare_bytes` is left free on the device beside what a plan leaves anyway: for the plan after
+    one whose engine ran out of memory.
+    """
 
     engine: str | None = None
     checkpoint: str | None = None
     context: int | None = None
+    spare_bytes: int = 0
 
 
 def ways(
