@@ -10,6 +10,20 @@ Change = Callable[[Any], None]
 _changes: dict[str, Change] = {}
 
 
+def loaded(package: str) -> list[str]:
+    """The names of the modules of a package that are imported, the package first.
+
+    Found from the package down: a look at the names of all modules would copy the memory that
+    they share with the template and with every other worker.
+    """
+    names = [package] if package in sys.modules else []
+    for name in names:
+        if hasattr(sys.modules[name], "__path__"):
+            inner = [f"{name}.{part}" for part in vars(sys.modules[name])]
+            names += [part for part in inner if part in sys.modules and part not in names]
+    return names
+
+
 class _Finder(importlib.abc.MetaPathFinder):
     """First of the finders: finds what the others find, and adds the change to its loading."""
 

@@ -56,9 +56,9 @@ def adapt_libraries() -> None:
     """Let libraries do without what a confined process has not; called where it is confined."""
     # joblib, and scikit-learn with it, then computes in this process, whatever n_jobs says.
     os.environ["JOBLIB_MULTIPROCESSING"] = "0"
-    for name, module in list(sys.modules.items()):  # where it is imported already
-        if name.startswith("joblib.") and hasattr(module, "mp"):
-            module.mp = None  # type: ignore[attr-defined]
+    for name in after_import.loaded("joblib"):  # where it is imported already
+        if hasattr(sys.modules[name], "mp"):
+            sys.modules[name].mp = None  # type: ignore[attr-defined]
     # It takes /proc/self for a sign that /proc/self/maps can be read; scikit-learn needs it.
     after_import.change("threadpoolctl", lambda module: setattr(module, "_HAS_PROCFS", False))
     # Memory shared between processes lies in files; /dev/shm is no place for them here.

@@ -15,6 +15,7 @@ import contextlib
 import functools
 import io
 import json
+import mmap
 import os
 import queue
 import signal
@@ -25,7 +26,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn
 
-from sandbox import confine, figures, packages, refusals, report, values, wire
+from sandbox import after_import, confine, figures, packages, refusals, report, values, wire
 from sandbox.channel import Calls, Channel, Printed
 from sandbox.files import HIDDEN
 
@@ -44,8 +45,9 @@ class FinalAnswer(BaseException):
 class Worker:
     """Runs steps, one after the other."""
 
-    def __init__(self, config: dict[str, Any]) -> None:
+    def __init__(self, config: dict[str, Any], modules: list[types.ModuleType]) -> None:
         self._config = config
+        self._modules = modules
         self._workspace = Path(config["confinement"]["workspace"])
         self._channel = Channel(config["writer"], config["output_chars"])
         self._calls = Calls(self._channel, config["max_calls"])
@@ -67,7 +69,7 @@ class Worker:
         self._running = False
         self._interrupted = False
         self._answered = False
-        self._spare: bytearray | None = None
+        self._spare: mmap.mmap | None = None
 
     def serve(self, when_ready: Callable[[], None]) -> NoReturn:
         """Read and run until the app closes the wire."""
@@ -265,7 +267,7 @@ class Worker:
         signal.signal(signal.SIGINT, self._on_interrupt)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
         self._prepare_paths()
-        self._spare = self._spare or bytearray(_SPARE_BYTES)
+        self._spare = self._spare or mmap.mmap(-1, _SPARE_BYTES, flags=mmap.MAP_PRIVATE)
 
     def _prepare_paths(self) -> None:
         """The workspace is last on the path, so that no file there hides a library."""
@@ -354,9 +356,10 @@ def _serve(config: dict[str, Any], when_ready: Callable[[], None]) -> None:
         from sandbox.restricted.worker import RestrictedWorker  # with an interpreter of its own
 
         RestrictedWorker(config).serve(when_ready)
-    for name in [name for name in sys.modules if name.partition(".")[0] == "sandbox"]:
-        del sys.modules[name]  # the agent's code has no use for them
-    Worker(config).serve(when_ready)
+    # The agent's code has no use for them. Taking them apart would only copy what is shared.
+    ours = [sys.modules.pop(name) for name in after_import.loaded("sandbox")]
+    worker = Worker(config, ours)
+    worker.serve(when_ready)
 
 
 def main() -> None:
