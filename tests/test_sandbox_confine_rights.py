@@ -283,6 +283,12 @@ def test_each_workspace_gets_a_user_of_its_own(place: Path) -> None:
 
 
 @root
+def test_sessions_that_start_together_get_different_users(place: Path) -> None:
+    folders = [place / f"session-{number}" for number in range(100)]
+    assert len({rights.private_user(folder, []) for folder in folders}) == 100
+
+
+@root
 def test_no_user_of_its_own_behind_a_closed_folder(place: Path) -> None:
     closed = place / "closed"
     (closed / "in" / "work").mkdir(parents=True)

@@ -20,6 +20,9 @@ from sandbox.confine import kernel
 # (DynamicUser begins at 61184) and containers.
 USER_IDS = range(60706, 61184)
 
+# What this app gave to sessions that may not own a file yet.
+_given_out: set[int] = set()
+
 _PR_CAP_AMBIENT_CLEAR_ALL = 4
 # NOROOT and NO_CAP_AMBIENT_RAISE on, NO_SETUID_FIXUP and KEEP_CAPS off, all of them locked: user 0
 # stays without capabilities whatever it runs (capabilities(7)).
@@ -136,11 +139,14 @@ def private_user(workspace: Path, needed: list[Path]) -> int:
     owner = workspace.stat().st_uid if workspace.exists() else 0
     if owner in USER_IDS:
         return owner
-    taken = _users_with_processes() | _owners_beside(workspace)
+    taken = _users_with_processes() | _owners_beside(workspace) | _given_out
     free = [uid for uid in USER_IDS if uid not in taken and _is_mapped(uid) and not _named(uid)]
     if not free:
+        _given_out.clear()  # of old ones; those that are in use are found next time
         raise OSError("no user id is free")
-    return random.SystemRandom().choice(free)
+    uid = random.SystemRandom().choice(free)
+    _given_out.add(uid)
+    return uid
 
 
 def _may_change_user() -> bool:
