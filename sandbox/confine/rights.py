@@ -139,12 +139,13 @@ def private_user(workspace: Path, needed: list[Path]) -> int:
     owner = workspace.stat().st_uid if workspace.exists() else 0
     if owner in USER_IDS:
         return owner
-    taken = _users_with_processes() | _owners_beside(workspace) | _given_out
+    taken = _users_with_processes() | _owners_beside(workspace)
     free = [uid for uid in USER_IDS if uid not in taken and _is_mapped(uid) and not _named(uid)]
     if not free:
-        _given_out.clear()  # of old ones; those that are in use are found next time
         raise OSError("no user id is free")
-    uid = random.SystemRandom().choice(free)
+    if _given_out.issuperset(free):
+        _given_out.clear()  # each was used, and its session has ended
+    uid = random.SystemRandom().choice([uid for uid in free if uid not in _given_out])
     _given_out.add(uid)
     return uid
 
