@@ -5,8 +5,9 @@
 
 Each request for a reply takes the next turn; the last one repeats. With `owner`, its models
 say whose server it is, and it has what that server has beside the protocol: vLLM's /tokenize
-or llama.cpp's /apply-template, and /completions. It is written on bare sockets, so that it can
-break the protocol where a real server would.
+or llama.cpp's /apply-template, and /completions. Stop strings cut wherever they stand, thinking
+included, as vLLM's do. It is written on bare sockets, so that it can break the protocol where a
+real server would.
 """
 
 import asyncio
@@ -14,7 +15,7 @@ import json
 import threading
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 Fault = Literal[
@@ -57,15 +58,26 @@ class Turn:
     hangs_at_end: bool = False
     counts: bool = False
     """Send the usage with every chunk."""
+    ends_thinking: bool = True
     raw: bytes | None = None
     kind: str = "text/event-stream"
+
+    def stopped_at(self, stops: Sequence[str]) -> "Turn":
+        """The same, cut at the first of the stop strings."""
+        turn = self
+        for stop in stops or ():
+            before, found, _ = turn.thinking.partition(stop)
+            text = "" if found else turn.text.partition(stop)[0]
+            turn = replace(turn, thinking=before, text=text, ends_thinking=not found)
+        return turn
 
     def deltas(self) -> list[dict[str, str]]:
         """The deltas of the whole reply."""
         name, thinking, text = self.shape, self.thinking, self.text
         if thinking and self.shape in ("raw", "template"):
             opener = "<think>\n" if self.shape == "raw" else ""
-            thinking, text = "", f"{opener}{thinking}\n</think>\n\n{text}"
+            closer = "\n</think>\n\n" if self.ends_thinking else ""
+            thinking, text = "", f"{opener}{thinking}{closer}{text}"
         return [{name: part} for part in _cut(thinking, self.chunk)] + [
             {"content": part} for part in _cut(text, self.chunk)
         ]
@@ -83,6 +95,9 @@ class Request:
     deltas_sent: int = 0
     disconnected: threading.Event = field(default_factory=threading.Event)
     """The client closed the connection before the server had finished."""
+
+
+_ROLES = ("system", "user", "assistant")
 
 
 class FakeOpenAI:
@@ -166,6 +181,8 @@ class FakeOpenAI:
             await _send_json(writer, 200, {"prompt": _rendered(request.body["messages"])})
         elif request.path not in self._replies:
             await _send_json(writer, 404, {"detail": "Not Found"})
+        elif any(m["role"] not in _ROLES for m in request.body.get("messages", ())):
+            await _send_json(writer, 400, {"error": {"message": "Unexpected message role."}})
         elif request.body.get("model") not in self.models:
             wrong = {"error": {"message": f"The model {request.body.get('model')} does not exist"}}
             await _send_json(writer, 404, wrong)
@@ -216,6 +233,7 @@ async def _read_request(reader: asyncio.StreamReader) -> Request | None:
 
 
 async def _reply(turn: Turn, request: Request, writer: asyncio.StreamWriter) -> None:
+    turn = turn.stopped_at(request.body.get("stop") or ())
     if turn.status != 200:
         await _send_json(writer, turn.status, turn.error, turn.headers)
         return
@@ -227,11 +245,8 @@ async def _reply(turn: Turn, request: Request, writer: asyncio.StreamWriter) -> 
     if turn.fault == "web_page":
         await _send_json(writer, 200, "<html>Welcome</html>")
         return
-    if not turn.streams:
-        message = {"content": turn.text, "reasoning": turn.thinking}
-        await _send_json(
-            writer, 200, {"choices": [{"message": message, "finish_reason": turn.finish}]}
-        )
+    if not turn.streams or not request.body.get("stream"):
+        await _send_json(writer, 200, _whole(turn))
         return
     if turn.fault and turn.after < 0:
         await asyncio.sleep(turn.delay)
@@ -264,6 +279,19 @@ async def _reply(turn: Turn, request: Request, writer: asyncio.StreamWriter) -> 
         await _event(writer, json.dumps({"choices": [], "usage": usage}))
     await _event(writer, "[DONE]")
     await _end(writer)
+
+
+def _whole(turn: Turn) -> dict[str, Any]:
+    """A reply in one piece; without text its content is null, as vLLM says it."""
+    message = {"role": "assistant", "content": turn.text or None, "reasoning": turn.thinking}
+    if turn.shape in ("raw", "template") and turn.thinking:
+        text = "".join(delta["content"] for delta in turn.deltas())
+        message = {"role": "assistant", "content": text}
+    prompt, completion = turn.usage or (7, 7)
+    return {
+        "choices": [{"index": 0, "message": message, "finish_reason": turn.finish}],
+        "usage": {"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": 0},
+    }
 
 
 async def _misbehave(turn: Turn, writer: asyncio.StreamWriter) -> None:
