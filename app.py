@@ -89,16 +89,30 @@ def is_hearth(url: str) -> bool:
 
 def serve(hearth: "Hearth", sock: socket.socket) -> None:
     """Serve the page on `sock` until SIGINT or SIGTERM."""
+    from sandbox.wording import warning
+    from web.sandbox_note import sandbox_note
     from web.server import Server, build_app
     from web.visitors import Visitors
 
     visitors = Visitors(hearth.new_session, hearth.settings.max_visitors)
-    app = build_app(visitors, hearth.settings, about=about(hearth), ready=hearth.ready)
+    verdict = hearth.verdict
+    app = build_app(
+        visitors,
+        hearth.settings,
+        about=about(hearth),
+        ready=hearth.ready,
+        sandbox=sandbox_note(verdict),
+    )
     host, port = sock.getsockname()[:2]
     tell(f"Hearth is at {address(host, port)}  (Ctrl-C stops it)")
+    tell(f"sandbox: {verdict.tier} ({verdict.summary})", "dim")
+    if said := warning(verdict.tier):
+        tell(said, "red" if verdict.tier == "unconfined" else "yellow")
     if not is_loopback(host):
+        confined = verdict.tier != "unconfined"
+        how = "in the sandbox" if confined else "with your rights and on your files"
         tell(
-            "Whoever can reach this address can run code here, with your rights and on your files. "
+            f"Whoever can reach this address can run code here, {how}, and use its tools. "
             "Put a login before it, or leave HEARTH_HOST at 127.0.0.1.",
             "yellow",
         )
@@ -114,22 +128,17 @@ def is_loopback(host: str) -> bool:
 
 
 def about(hearth: "Hearth") -> str:
-    """What the page says of the model and of the sandbox, in Markdown."""
-    from sandbox.confine import LEVELS
+    """What the page says of the model, in Markdown."""
     from web.render import inline
 
     if hearth.settings.model == BUNDLED_MODEL and hearth.endpoint.engine == "transformers":
-        model = (
+        return (
             "**Model:** the bundled one, five million parameters. It knows arithmetic, units, "
             "dates, text, statistics, small equations, questions on CSV and Excel files, plots, "
             "and looking things up; nothing else. For real work choose a stronger one: "
             "`HEARTH_MODEL=deepseek-ai/DeepSeek-R1-Distill-Qwen-7B make run`."
         )
-    else:
-        model = f"**Model:** {inline(hearth.endpoint.model_id)} ({hearth.endpoint.engine})."
-    level = LEVELS["process"]
-    open_ = "; ".join(level.leaves_open)
-    return f"{model}  \n**Sandbox:** {level.covers[0]}. It leaves open: {open_}."
+    return f"**Model:** {inline(hearth.endpoint.model_id)} ({hearth.endpoint.engine})."
 
 
 def _terminate(*_: int | FrameType | None) -> None:

@@ -8,6 +8,7 @@ knows and a value that can't be are errors that name the field; nothing is ignor
 import difflib
 import inspect
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -117,6 +118,46 @@ class Settings(BaseSettings):
         20_000, ge=500, description="Most characters of printed output that one step keeps."
     )
 
+    # The sandbox, where the agent's code runs
+    sandbox: Literal[
+        "auto",
+        "landlock",
+        "broker",
+        "namespaces",
+        "uid",
+        "seatbelt",
+        "restricted",
+        "unconfined",
+    ] = Field(
+        "auto",
+        description="How the agent's code is confined: `auto` takes the first tier whose self-test "
+        "passes; or a tier by name (`python -m sandbox status` explains them); `unconfined` leaves "
+        "your files and the network open to it.",
+    )
+    sandbox_imports: str = Field(
+        "all",
+        description="What the agent's code may import besides the standard library: `all` that is "
+        "installed, or names with commas between them, such as numpy,pandas.",
+    )
+    sandbox_install: str = Field(
+        "ask",
+        description="Packages that the agent's code lacks: `ask` you, `never` install any, or "
+        "names, with commas between them, that may be installed without asking.",
+    )
+    sandbox_idle_minutes: float = Field(
+        30,
+        ge=0,
+        le=A_WEEK / 60,
+        description="After how many idle minutes a session's variables are given up and its memory "
+        "freed; files stay. 0: never.",
+    )
+    workspace_mb: int = Field(
+        1000,
+        ge=10,
+        description="Most that the agent's code may write into a session's folder, in MB.",
+    )
+    workspace_files: int = Field(50_000, ge=100, description="Most files that it may leave there.")
+
     # The app
     host: str = Field(
         "127.0.0.1",
@@ -162,6 +203,15 @@ class Settings(BaseSettings):
     def _empty_is_none(cls, value: Any) -> Any:
         return None if value == "" else value
 
+    @field_validator("sandbox_imports", "sandbox_install")
+    @classmethod
+    def _names(cls, value: str) -> str:
+        names = [name.strip() for name in value.split(",")]
+        for name in names:
+            if not re.fullmatch(r"[A-Za-z_][\w.-]*(==[0-9][\w.+!-]*)?", name, re.ASCII):
+                raise ValueError(f"must be a word or names with commas between them, not {name!r}")
+        return ",".join(names)
+
     @field_validator("data_dir", "notes_dir")
     @classmethod
     def _from_project(cls, value: Path | None) -> Path | None:
@@ -182,6 +232,11 @@ class Settings(BaseSettings):
     def notes(self) -> Path:
         """The folder that search_notes reads."""
         return self.notes_dir or self.data_dir / "notes"
+
+    @property
+    def allowed_imports(self) -> tuple[str, ...] | None:
+        """The modules of `sandbox_imports`, or None for all."""
+        return None if self.sandbox_imports == "all" else tuple(self.sandbox_imports.split(","))
 
     @property
     def resolved_engine(self) -> str:

@@ -42,6 +42,10 @@ def main(
         list[Path] | None, typer.Option("--file", "-f", help="A file for the task; repeatable.")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print events as JSON lines.")] = False,
+    allow_package: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="Install a package for the agent's code; repeatable."),
+    ] = None,
     resume: Annotated[
         str | None,
         typer.Option(metavar="RUN", help="Go on with a run that broke off; `last` for the last."),
@@ -64,9 +68,9 @@ def main(
                     "A run that is resumed has its task and files already.",
                     fix="Leave them out, or leave out --resume.",
                 )
-            code = _run("", [], as_json, given, resume)
+            code = _run("", [], as_json, given, allow_package or [], resume)
         else:
-            code = _run(_task_text(task), file or [], as_json, given)
+            code = _run(_task_text(task), file or [], as_json, given, allow_package or [])
     except HearthError as error:
         tell_fault(error)
         raise typer.Exit(BAD_INPUT) from None
@@ -89,7 +93,12 @@ def _list_unfinished(given: dict[str, Any]) -> int:
 
 
 def _run(
-    task: str, files: list[Path], as_json: bool, given: dict[str, Any], resume: str = ""
+    task: str,
+    files: list[Path],
+    as_json: bool,
+    given: dict[str, Any],
+    packages: list[str],
+    resume: str = "",
 ) -> int:
     settings = load_settings(**given)
     for path in files:
@@ -97,6 +106,7 @@ def _run(
     # Not at the top: these imports take a while, in which Ctrl-C should end as tidily.
     from agent.build import Hearth
     from agent.resume import resumable
+    from sandbox.wording import warning
 
     hearth = Hearth(settings, on_progress=lambda line: tell(line, "dim"))
     if resume:
@@ -104,8 +114,14 @@ def _run(
     with hearth:
         session = hearth.reopen(resume) if resume else hearth.new_session()
         begin = session.resume if resume else partial(session.run, task, files)
+        if not as_json and (said := warning(hearth.verdict.tier)):
+            tell(said, "red" if hearth.verdict.tier == "unconfined" else "yellow")
         try:
+            for name in packages:
+                _install(session, name)
             finished = _follow(session, begin, as_json)
+            if _allows_more(session, ask=not as_json and not resume):
+                finished = _follow(session, partial(session.run, task, files), as_json)
         except BrokenPipeError:  # whoever read the output has gone: typer ends quietly
             raise
         except OSError as error:
@@ -123,6 +139,30 @@ def _run(
     if finished.status == "stopped":
         return STOPPED
     return ANSWERED if finished.status == "answered" else NO_ANSWER
+
+
+def _install(session: "Session", name: str) -> None:
+    assert session.packages is not None  # new_session gives every session one
+    session.packages.install(name, lambda text: tell(text, "dim"))
+
+
+def _allows_more(session: "Session", *, ask: bool) -> bool:
+    """Whether the user allowed what the run would have needed, and it is there now."""
+    from agent.packages import pending
+
+    wanted = pending(session.events)
+    if not wanted:
+        return False
+    if not (ask and sys.stdin and sys.stdin.isatty() and sys.stderr.isatty()):
+        options = " ".join(f"--allow-package {name}" for name in wanted)
+        tell(f"The code asked for packages that aren't installed. To allow them: {options}", "dim")
+        return False
+    question = f"Install {', '.join(wanted)} for this conversation, and run the task again?"
+    if not typer.confirm(question, err=True):
+        return False
+    for name in wanted:
+        _install(session, name)
+    return True
 
 
 def _follow(session: "Session", begin: Callable[[], Iterator[Event]], as_json: bool) -> RunFinished:

@@ -14,12 +14,17 @@ from smolagents import Model, Tool
 
 from agent import prompts
 from agent.events import Event, RunStarted, event_from_dict, event_to_dict
+from agent.packages import PackageDesk
 from agent.resume import resumable
 from agent.session import Limits, Session
 from errors import HearthError, InputError
 from memory.history import History
 from memory.notes import Notes, format_hits
+from sandbox import selftest
 from sandbox.executor import SandboxExecutor
+from sandbox.files import Quota
+from sandbox.install import Packages
+from sandbox.selftest import Verdict
 from serving.chat import ChatModel
 from serving.engines import Endpoint, answers_health
 from serving.families import Family, family_for, family_named
@@ -76,6 +81,7 @@ class Hearth:
             _check_data_dir(self.settings.data_dir)
             # Its every retry would be a line on the user's terminal.
             logging.getLogger("stamina").setLevel(logging.ERROR)
+            _ = self.verdict  # a sandbox that can't be is said before an engine is started
             supervisor = Supervisor(self.settings, on_progress=self._on_progress)
             supervisor.start()
             self._supervisor = supervisor
@@ -96,6 +102,11 @@ class Hearth:
             raise InputError("The engine is not running.", fix="Call start() first.")
         supervisor.check()
         return endpoint
+
+    @property
+    def verdict(self) -> Verdict:
+        """How the agent's code is confined. Raises SandboxError where it can't be."""
+        return selftest.choose(self.settings.sandbox)
 
     def ready(self) -> bool:
         """Whether the engine answers at present."""
@@ -156,15 +167,17 @@ class Hearth:
             *standard_tools(s, workspace, self.history, search=search, notes=notes),
             *extra_tools,
         ]
-        return Session(
+        packages = self._packages(name)
+
+        def close() -> None:
+            self.history.close(name)
+            if resumable(session.events) is None:  # or the resumed run would miss them
+                packages.close()
+
+        session = Session(
             model,
-            SandboxExecutor(
-                workspace,
-                timeout_seconds=s.step_timeout_seconds,
-                # A third of the context, at two characters a token, is enough for one step.
-                output_chars=min(s.output_chars, family.context_tokens * 2 // 3),
-                memory_bytes=s.sandbox_memory_mb * 1024 * 1024,
-            ),
+            # A third of the context, at two characters a token, is enough for one step.
+            self._executor(workspace, packages, family.context_tokens * 2 // 3),
             tools,
             workspace,
             instructions=prompts.instructions(family.prompt, tools),
@@ -174,7 +187,34 @@ class Hearth:
             store=lambda event: self.history.append(name, event_to_dict(event)),
             history=history,
             name=name,
-            on_close=lambda: self.history.close(name),
+            on_close=close,
+            packages=PackageDesk(packages),
+            sandbox=self.verdict.tier,
+        )
+        return session
+
+    def _packages(self, name: str) -> Packages:
+        packages = Packages(
+            self.settings.data_dir / "packages" / name, self.settings.sandbox_install
+        )
+        try:
+            packages.prepare()
+        except OSError as error:
+            raise _unwritable(packages.folder, error) from None
+        return packages
+
+    def _executor(self, workspace: Path, packages: Packages, most_chars: int) -> SandboxExecutor:
+        s = self.settings
+        return SandboxExecutor(
+            workspace,
+            timeout_seconds=s.step_timeout_seconds,
+            output_chars=min(s.output_chars, most_chars),
+            memory_bytes=s.sandbox_memory_mb * 1024 * 1024,
+            imports=s.allowed_imports,
+            packages=packages.folder,
+            confine=s.sandbox,
+            quota=Quota(s.workspace_mb * 1_000_000, s.workspace_files),
+            idle_seconds=s.sandbox_idle_minutes * 60 or None,
         )
 
     def unfinished(self) -> dict[str, RunStarted]:

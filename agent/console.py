@@ -16,6 +16,8 @@ from agent.events import (
     ModelReplied,
     Notice,
     OutputDelta,
+    PackageInstall,
+    PackageWanted,
     RunFinished,
     RunResumed,
     RunStarted,
@@ -84,7 +86,8 @@ class _Printer:
     def draw(self, event: Event) -> None:
         match event:
             case RunStarted():
-                self._line(f"model {event.model} ({event.family})", "dim")
+                sandbox = f", sandbox {event.sandbox}" if event.sandbox else ""
+                self._line(f"model {event.model} ({event.family}){sandbox}", "dim")
             case StepStarted():
                 self._end_line()
                 self._thought, self._text, self._drawn = False, "", 0
@@ -113,6 +116,10 @@ class _Printer:
                 kept = "variables are there again" if event.rebuilt else "variables are gone"
                 why = f" ({event.reason})" if event.reason else ""
                 self._line(f"going on with: {event.task}\n{kept}{why}", "dim")
+            case PackageWanted():
+                self._line(f"The code asks for {event.package}, which isn't installed.", "yellow")
+            case PackageInstall():
+                self._line(event.text, "red" if event.status == "failed" else "dim")
             case Notice():
                 self._line(event.text, "yellow")
             case RunFinished():

@@ -17,7 +17,7 @@ MAX_SHOWN_CHARS = 2000
 class RunStarted:
     """A task was accepted. `files` are names in the workspace; `time` is ISO 8601, UTC.
 
-    `needs_tools`: an answer counts only after code has run.
+    `needs_tools`: an answer counts only after code has run. `sandbox`: the tier that confines it.
     """
 
     run: str
@@ -28,6 +28,7 @@ class RunStarted:
     max_steps: int
     time: str
     needs_tools: bool = False
+    sandbox: str = ""
     type: str = "run_started"
 
 
@@ -186,6 +187,26 @@ class RunResumed:
 
 
 @dataclass(frozen=True)
+class PackageWanted:
+    """The code imported `module`, which isn't installed; the user may allow `package`."""
+
+    step: int
+    module: str
+    package: str
+    type: str = "package_wanted"
+
+
+@dataclass(frozen=True)
+class PackageInstall:
+    """A package that the user allowed. `status`: `progress`, `installed` or `failed`."""
+
+    package: str
+    status: str
+    text: str
+    type: str = "package_install"
+
+
+@dataclass(frozen=True)
 class Notice:
     """Something the user should know that is no part of the answer."""
 
@@ -229,6 +250,8 @@ Event = (
     | StepFinished
     | Compacted
     | RunResumed
+    | PackageWanted
+    | PackageInstall
     | Notice
     | RunFinished
 )

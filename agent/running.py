@@ -9,10 +9,12 @@ import hashlib
 import os
 import re
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
+
+from smolagents.local_python_executor import CodeOutput
 
 from agent import context
 from agent.events import Checkpoint
@@ -31,6 +33,21 @@ _FORGET = (
     "    globals().pop(_name, None)\n"
     "globals().pop('_name', None)\n"
 )
+
+
+class Executor(Protocol):
+    """What a session needs of the sandbox beyond smolagents' PythonExecutor."""
+
+    on_output: Callable[[str], None] | None
+    on_tool_call: Callable[[dict[str, Any]], None] | None
+    on_missing: Callable[[str], str]
+    stopped: Callable[[], bool]
+    state: dict[str, Any]
+    artefacts: list[Path]
+
+    def __call__(self, code_action: str) -> CodeOutput: ...
+    def interrupt(self) -> None: ...
+    def cleanup(self) -> None: ...
 
 
 @dataclass(frozen=True)

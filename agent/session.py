@@ -13,10 +13,9 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from smolagents import Model, Tool
-from smolagents.local_python_executor import CodeOutput
 
 from agent import context, outcome
 from agent.attachments import attach
@@ -34,6 +33,7 @@ from agent.events import (
     shown,
 )
 from agent.outcome import Outcome, totals
+from agent.packages import PackageDesk
 from agent.resume import (
     Point,
     broke_off,
@@ -43,21 +43,8 @@ from agent.resume import (
     shape_from_events,
     steps_from_events,
 )
+from agent.running import Executor
 from errors import Cancelled, HearthError, InputError
-
-
-class Executor(Protocol):
-    """What a session needs of the sandbox beyond smolagents' PythonExecutor."""
-
-    on_output: Callable[[str], None] | None
-    on_tool_call: Callable[[dict[str, Any]], None] | None
-    stopped: Callable[[], bool]
-    state: dict[str, Any]
-    artefacts: list[Path]
-
-    def __call__(self, code_action: str) -> CodeOutput: ...
-    def interrupt(self) -> None: ...
-    def cleanup(self) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -76,6 +63,7 @@ class Session:
     before anyone sees it, and `name` is what the store knows the session by. `history` holds
     the events of an earlier life of this session: the conversation goes on from there; variables
     in the sandbox come back with `resume` only. `on_close` is called when the session is closed.
+    `packages` sees to what the code lacks; `sandbox` names the tier that confines the code.
     """
 
     def __init__(
@@ -93,12 +81,14 @@ class Session:
         history: Sequence[Event] = (),
         name: str = "",
         on_close: Callable[[], None] = lambda: None,
+        packages: PackageDesk | None = None,
+        sandbox: str = "",
     ) -> None:
         self.name = name or uuid.uuid4().hex[:12]
         self.workspace = workspace = workspace.absolute()
         self.limits = limits
         self._model, self._executor, self._family = model, executor, family
-        self._store, self._on_close = store, on_close
+        self._store, self._on_close, self._sandbox = store, on_close, sandbox
         self._events: list[Event] = []
         self._remembers_turns = remembers_turns
         # Guards the events, the two flags and the raising of `_cancel`. Its lock is reentrant, so
@@ -127,6 +117,10 @@ class Session:
         executor.on_tool_call = self._on_tool_call
         # A stop between the model's reply and the start of its code must not be lost.
         executor.stopped = self._cancel.is_set
+        self.packages = packages
+        if packages is not None:
+            packages.attach(self._emit, lambda: self._agent.step_number, self._is_over)
+            executor.on_missing = packages.missing
 
     @property
     def events(self) -> list[Event]:
@@ -179,6 +173,7 @@ class Session:
                 self.limits.max_steps,
                 _now(),
                 needs_tools,
+                self._sandbox,
             )
             self._emit(started)
             self._begin(lambda: self._run_agent(started, names))
@@ -335,6 +330,9 @@ class Session:
             pass
         assert agent.outcome is not None
         return agent.outcome
+
+    def _is_over(self) -> bool:
+        return self._closed or (self._running and self._cancel.is_set())
 
     def _only_looks(self, name: str) -> bool:
         return name in self._tools and only_looks(self._tools[name])

@@ -6,7 +6,6 @@ import io
 import socket
 import tarfile
 import threading
-import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -16,39 +15,15 @@ from errors import Cancelled, CodeError, InputError, PackageError
 from sandbox import known_packages
 from sandbox.executor import SandboxExecutor
 from sandbox.install import Packages, parse_allowed
+from tests.wheels import make_wheel, use_folder
 
 ROOT = Path(__file__).resolve().parent.parent
-
-
-def make_wheel(
-    folder: Path, name: str, files: dict[str, str | bytes], version: str = "1.0", requires: str = ""
-) -> Path:
-    """A wheel of pure Python; `requires` are its needs, one a line."""
-    stem = f"{name.replace('-', '_')}-{version}"
-    info = f"{stem}.dist-info"
-    needs = "".join(f"Requires-Dist: {line}\n" for line in requires.splitlines())
-    parts: dict[str, str | bytes] = {
-        **files,
-        f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n{needs}",
-        f"{info}/WHEEL": "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
-    }
-    record = "".join(f"{path},,\n" for path in [*parts, f"{info}/RECORD"])
-    path = folder / f"{stem}-py3-none-any.whl"
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
-        for inner, content in {**parts, f"{info}/RECORD": record}.items():
-            archive.writestr(inner, content)
-    return path
 
 
 @pytest.fixture
 def index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder of wheels that pip takes for the whole index."""
-    folder = tmp_path / "index"
-    folder.mkdir()
-    monkeypatch.setenv("PIP_CONFIG_FILE", "/dev/null")
-    monkeypatch.setenv("PIP_NO_INDEX", "1")
-    monkeypatch.setenv("PIP_FIND_LINKS", str(folder))
-    return folder
+    return use_folder(tmp_path / "index", monkeypatch)
 
 
 @pytest.fixture

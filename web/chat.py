@@ -11,10 +11,12 @@ from typing import Any
 import gradio as gr
 
 from agent.events import RunFinished
+from agent.packages import pending
 from agent.session import Session
 from errors import HearthError
 from web.publish import Publisher
 from web.render import Message, Transcript
+from web.sandbox_note import CSS as SANDBOX_CSS
 from web.visitors import Visitors
 
 REDRAW_SECONDS = 0.15
@@ -24,14 +26,16 @@ EXAMPLES = [
     "Is 7919 a prime number?",
     "Reverse the word 'hearth'.",
 ]
-CSS = ".hearth-note {opacity: .75; font-size: .9em} footer {display: none !important}"
+CSS = ".hearth-note {opacity: .75; font-size: .9em} footer {display: none !important}" + SANDBOX_CSS
 
 
-def build_page(visitors: Visitors, about: str, publish: Publisher) -> gr.Blocks:
-    """The chat page. `about` is a line of Markdown on the model and the sandbox."""
+def build_page(visitors: Visitors, about: str, publish: Publisher, sandbox: str = "") -> gr.Blocks:
+    """The chat page. `about` is a line of Markdown on the model, `sandbox` HTML on the sandbox."""
     with gr.Blocks(title="Hearth", fill_height=True, analytics_enabled=False) as page:
         key = gr.BrowserState("", storage_key="hearth-visitor")
         gr.Markdown("# Hearth\nA personal agent that thinks in Python.")
+        if sandbox:
+            gr.HTML(sandbox, padding=False)
         chat = gr.Chatbot(
             show_label=False,
             height="52vh",
@@ -49,6 +53,7 @@ def build_page(visitors: Visitors, about: str, publish: Publisher) -> gr.Blocks:
             max_plain_text_length=100_000,
             elem_id="task",
         )
+        install = gr.Button(visible=False, variant="primary", elem_id="install")
         with gr.Row():
             stop = gr.Button("Stop", variant="stop", elem_id="stop")
             new = gr.Button("New conversation", elem_id="new")
@@ -61,35 +66,64 @@ def build_page(visitors: Visitors, about: str, publish: Publisher) -> gr.Blocks:
                 session = visitors.get(visitor)
                 session.start(value.get("text") or "", [Path(f) for f in value.get("files") or []])
             except HearthError as error:
-                yield gr.skip(), gr.skip(), visitor  # what was typed stays in the box
+                # What was typed stays in the box.
+                yield gr.skip(), gr.skip(), visitor, gr.skip()
                 # Errors are shown as HTML, and a file's name, for one, may hold some.
                 shown = html.escape(str(error), quote=False).replace("\n", "<br>")
                 raise gr.Error(shown, print_exception=False, duration=None) from None
-            yield gr.skip(), gr.update(value=None), visitor
+            yield gr.skip(), gr.update(value=None), visitor, gr.skip()
             for messages in watch(session, publish):
-                yield messages, gr.skip(), gr.skip()
+                yield messages, gr.skip(), gr.skip(), offer(session)
 
-        def come_back(visitor: str) -> Iterator[Any]:
+        def come_back(visitor: str) -> Iterator[tuple[Any, ...]]:
             """After a reload: what was said, and the run that may still go on."""
             session = visitors.find(visitor)
             if session is not None:
-                yield from watch(session, publish)
+                for messages in watch(session, publish):
+                    yield messages, offer(session)
+
+        def allow(visitor: str) -> Iterator[tuple[Any, ...]]:
+            """Install what the code asked for; the user has just said so."""
+            session = visitors.find(visitor)
+            if session is None or session.packages is None:
+                return
+            names, faults = pending(session.events), []
+            yield gr.skip(), gr.update(value=f"Installing {', '.join(names)} …", interactive=False)
+            for name in names:
+                try:
+                    session.packages.install(name)
+                except HearthError as error:
+                    faults.append(error)
+            transcript = Transcript(partial(publish, session.workspace))
+            transcript.add(session.events)
+            yield transcript.messages, offer(session)
+            if faults:
+                shown = html.escape(str(faults[0]), quote=False).replace("\n", "<br>")
+                raise gr.Error(shown, print_exception=False, duration=None)
 
         def cancel(visitor: str) -> None:
             session = visitors.find(visitor)
             if session is not None:
                 session.cancel()
 
-        def begin_anew(visitor: str) -> tuple[list[Message], str]:
+        def begin_anew(visitor: str) -> tuple[list[Message], str, Any]:
             visitors.end(visitor)
-            return [], uuid.uuid4().hex
+            return [], uuid.uuid4().hex, gr.update(visible=False)
 
-        asked = box.submit(ask, [box, key], [chat, box, key], concurrency_limit=None)
-        loaded = page.load(come_back, [key], [chat], concurrency_limit=None)
+        asked = box.submit(ask, [box, key], [chat, box, key, install], concurrency_limit=None)
+        loaded = page.load(come_back, [key], [chat, install], concurrency_limit=None)
+        install.click(allow, [key], [chat, install], concurrency_limit=None)
         stop.click(cancel, [key], None, queue=False)
         for leave in (new.click, chat.clear):
-            leave(begin_anew, [key], [chat, key], queue=False, cancels=[asked, loaded])
+            leave(begin_anew, [key], [chat, key, install], queue=False, cancels=[asked, loaded])
     return page
+
+
+def offer(session: Session) -> Any:
+    """The button for the packages that the code asked for; hidden where there are none."""
+    names = pending(session.events)
+    label = f"Install {', '.join(names)} for this conversation"
+    return gr.update(value=label, visible=bool(names), interactive=True)
 
 
 def watch(session: Session, publish: Publisher) -> Iterator[list[Message]]:

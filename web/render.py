@@ -15,6 +15,8 @@ from agent.events import (
     ModelReplied,
     Notice,
     OutputDelta,
+    PackageInstall,
+    PackageWanted,
     RunFinished,
     RunStarted,
     StepFinished,
@@ -63,6 +65,13 @@ class Transcript:
                     self._step.draw()
                 self._step = _Step(event.step)
                 self.messages.append(self._step.message)
+            case PackageWanted():
+                said = f"The code asks for {event.package}, which isn't installed."
+                self.messages.append(_assistant(f"*{inline(said)}*"))
+            case PackageInstall() if event.status == "progress":
+                pass
+            case PackageInstall():
+                self.messages.append(_assistant(f"*{inline(event.text)}*"))
             case Notice():
                 self.messages.append(_assistant(f"*{inline(event.text)}*"))
             case RunFinished():

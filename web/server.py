@@ -16,9 +16,15 @@ from web.visitors import Visitors
 
 
 def build_app(
-    visitors: Visitors, settings: Settings, *, about: str, ready: Callable[[], bool]
+    visitors: Visitors,
+    settings: Settings,
+    *,
+    about: str,
+    ready: Callable[[], bool],
+    sandbox: str = "",
 ) -> FastAPI:
-    """The whole web application. `ready` says whether the engine answers."""
+    """The whole web application. `ready` says whether the engine answers; `about` and `sandbox`
+    are what the page says of the model (Markdown) and of the sandbox (HTML)."""
     # Read by gradio when it is imported: nothing is reported to anyone, uploads stay with our data.
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
     uploads = settings.data_dir / "uploads"
@@ -40,7 +46,7 @@ def build_app(
             return {"status": "ok"}
         return JSONResponse({"status": "the engine does not answer"}, status_code=503)
 
-    page = build_page(visitors, about, Publisher(uploads))
+    page = build_page(visitors, about, Publisher(uploads), sandbox)
     # gradio checks paths in requests, and keeps SVG from running as a page, only in apps that it
     # launched itself; mounted, it would hand any visitor any file that the app can read.
     page.has_launched = page.is_running = True
