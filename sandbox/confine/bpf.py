@@ -15,7 +15,6 @@ KILL_PROCESS = 0x80000000
 _ERRNO = 0x00050000
 
 AUDIT_ARCH = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
-_X32_BIT = 0x40000000
 _LIMIT = 4096  # instructions that the kernel takes
 
 _LOAD, _AND, _RETURN, _JUMP = 0x20, 0x54, 0x06, 0x05
@@ -63,7 +62,7 @@ def assemble(
 ) -> bytes:
     """The program: `rules` by number, `default` for other `known` numbers, `unknown` for the rest.
 
-    A call of another architecture ends the process; x32's calls count as unknown. Raises
+    A call of another architecture ends the process; x32's numbers (0x40000000 and up) are unknown. Raises
     ValueError if the program is longer than the kernel takes.
     """
     spans = _spans({number: rules.get(number, default) for number in known}, unknown)
@@ -77,8 +76,6 @@ def assemble(
         (_EQUAL, 1, 0, AUDIT_ARCH[architecture]),
         (_RETURN, 0, 0, KILL_PROCESS),
         (_LOAD, 0, 0, _NUMBER),
-        (_AT_LEAST, 0, 1, _X32_BIT),
-        (_RETURN, 0, 0, unknown),
     ]
     starts, place = {}, len(head) + len(tree)
     for rule, code in blocks.items():
