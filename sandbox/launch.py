@@ -51,12 +51,16 @@ class Direct:
 
     def __init__(self, config: dict[str, Any], environment: dict[str, str], raw: int) -> None:
         descriptors = (config["reader"], config["writer"])
+        c = confine.Confinement.from_dict(config["confinement"])
+        started = _command("worker", json.dumps(config), "sys.dont_write_bytecode = True; ")
+        command = confine.command(c, started, _ROOT)
+        self._by_shell = c.tier == "bubblewrap"
         self._process: subprocess.Popen[bytes] = spawner().run(
             lambda: _popen(
-                _command("worker", json.dumps(config), "sys.dont_write_bytecode = True; "),
+                command,
                 stdout=raw,
                 stderr=raw,
-                cwd=config["confinement"]["workspace"],
+                cwd=c.workspace,
                 env=environment,
                 pass_fds=descriptors,
             )
@@ -65,9 +69,10 @@ class Direct:
 
     def wait(self, seconds: float) -> int | None:
         try:
-            return self._process.wait(timeout=seconds)
+            code = self._process.wait(timeout=seconds)
         except subprocess.TimeoutExpired:
             return None
+        return 128 - code if self._by_shell and code > 128 else code
 
     def kill(self) -> None:
         _kill_group(self.pid)
@@ -172,6 +177,10 @@ class TemplateProcess:
             theirs.close()
         threading.Thread(target=self._listen, name="sandbox-template", daemon=True).start()
         atexit.register(self.end)
+
+    @property
+    def pid(self) -> int:
+        return int(self._process.pid)
 
     def fork(
         self, config: dict[str, Any], environment: dict[str, str], descriptors: list[int]
@@ -300,7 +309,7 @@ def start(config: dict[str, Any], descriptors: tuple[int, int, int]) -> Started:
         if uid is not None:
             files.give(root, uid)
         environment = confine.environment(own)
-        for _ in range(2):
+        for _ in range(0 if confine.is_wrapped(config["confinement"]["tier"]) else 2):
             template = warm_up()
             if template is None:
                 break
@@ -310,7 +319,7 @@ def start(config: dict[str, Any], descriptors: tuple[int, int, int]) -> Started:
         confinement = {**config["confinement"], "parent": os.getpid()}
         config = {**config, "confinement": confinement, "reader": reader, "writer": writer}
         return Direct(config, environment, raw)
-    except OSError as error:
+    except (OSError, ValueError) as error:
         raise SandboxError(
             f"The sandbox can't be started: {error}", fix="Check memory and the workspace."
         ) from None

@@ -13,6 +13,7 @@ import functools
 import importlib.util
 import os
 import secrets
+import shutil
 import socket
 import sys
 import tempfile
@@ -35,6 +36,7 @@ _DESCRIPTORS = 5  # standard input, output and error, and the two ends of the ch
 # What a tier leaves open by its nature is not tried; its `leaves_open` says so.
 _LEAVES_OPEN = {
     "namespaces": ("lists_root", "lists_parent"),  # of its own file system
+    "bubblewrap": ("lists_root", "lists_parent"),
     "uid": ("reads_open_file", "lists_root", "lists_parent", "writes_open_folder"),
     "seatbelt": ("links", "executes", "reads_limits", "holds_descriptors"),
 }
@@ -192,6 +194,8 @@ def impossible(tier: str) -> str:
         return str(error)
     if tier == "landlock" and landlock.abi() == 0:
         return "this kernel has no Landlock, or it is switched off"
+    if tier == "bubblewrap" and shutil.which("bwrap") is None:
+        return "bubblewrap (the program bwrap) is not installed"
     if tier == "uid" and os.geteuid() != 0:
         return "needs the app to run as root"
     return ""

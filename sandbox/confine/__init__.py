@@ -11,6 +11,7 @@ and becomes the worker, or forks the worker and keeps it.
     landlock    files, by the kernel's own rules
     broker      files, opened by a second process
     namespaces  a file system, network and process table of its own
+    seatbelt    macOS's profiles
     seccomp     the system calls that remain
     tiers       all this in words
 """
@@ -22,6 +23,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
 
+from sandbox.confine import seatbelt
 from sandbox.confine.common import Confinement, give_up_rights
 from sandbox.confine.limits import RESERVE_BYTES, begin_step, environment, hold_reserve
 from sandbox.confine.tiers import TIERS, Tier
@@ -36,10 +38,12 @@ __all__ = [
     "Confinement",
     "Tier",
     "begin_step",
+    "command",
     "confine",
     "enter",
     "environment",
     "hold_reserve",
+    "is_wrapped",
     "supervise",
 ]
 
@@ -74,6 +78,7 @@ def _enter_uid(c: Confinement) -> None:
 
 
 _ENTER: dict[str, Callable[[Confinement], None]] = {
+    "seatbelt": seatbelt.enter,
     "restricted": give_up_rights,  # what confines the code is its interpreter
     "unconfined": give_up_rights,
 }
@@ -82,8 +87,29 @@ if sys.platform == "linux":
         "landlock": _enter_landlock,
         "broker": broker.enter,
         "namespaces": namespaces.enter,
+        "bubblewrap": namespaces.enter_bubblewrap,
         "uid": _enter_uid,
     }
+
+# The tiers that a program of the system starts: no fork of the template can be in them.
+_WRAP: dict[str, Callable[[Confinement, list[str], Path], list[str]]] = {
+    "seatbelt": seatbelt.command
+}
+if sys.platform == "linux":
+    _WRAP["bubblewrap"] = namespaces.bubblewrap
+
+
+def is_wrapped(tier: str) -> bool:
+    """Whether a worker of the tier has to be started as a new program, by `command`."""
+    return tier in _WRAP
+
+
+def command(c: Confinement, started: list[str], code: Path) -> list[str]:
+    """The command `started` as the tier wants it; `code` is the folder of our own code.
+
+    Raises OSError where the tier's program is missing, ValueError for a path it can't name.
+    """
+    return _WRAP[c.tier](c, started, code) if c.tier in _WRAP else started
 
 
 def supervise(c: Confinement, run_worker: Callable[[], None]) -> NoReturn:

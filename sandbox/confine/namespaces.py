@@ -13,6 +13,7 @@ import ctypes
 import dataclasses
 import os
 import re
+import shutil
 import signal
 import sys
 from pathlib import Path
@@ -168,30 +169,40 @@ def _fork_first() -> int:
         os._exit(1)
 
 
-def bubblewrap(program: str, c: Confinement, command: list[str], code: str) -> list[str]:
-    """`command` as bubblewrap runs it in namespaces; `code` is the folder it is imported from.
+def bubblewrap(c: Confinement, started: list[str], code: Path) -> list[str]:
+    """`started` as bubblewrap runs it, in namespaces; `code` is where our own code is.
 
     For where a profile (AppArmor) allows namespaces to bubblewrap alone. The process confines
-    itself further with `enter_bubblewrap`.
+    itself further with `enter_bubblewrap`. A worker that dies by a signal ends bubblewrap with
+    128 and the signal's number, as a shell does. Raises OSError where it isn't installed.
     """
+    program = shutil.which("bwrap")
+    if program is None:
+        raise OSError("bubblewrap is not installed (the program bwrap)")
     wrapped = [program, "--unshare-all", "--die-with-parent", "--cap-drop", "ALL"]
     wrapped += ["--dir", _MARK]
     for path in sorted({*map(str, readable.paths()), *c.readable}):
         wrapped += ["--ro-bind-try", path, path]
     # Python itself and our own code are needed to start; neither is a secret.
-    for path in sorted({os.path.realpath(sys.executable), code}):
-        wrapped += ["--ro-bind", path, path]
+    python, environment = os.path.realpath(sys.executable), f"{sys.prefix}/pyvenv.cfg"
+    for path in (python, environment, str(code / "sandbox")):
+        wrapped += ["--ro-bind-try", path, path]
     wrapped += ["--bind", c.workspace, c.workspace]
-    for name, target in sorted(_links().items()):
+    links = _links() | ({sys.executable: python} if sys.executable != python else {})
+    for name, target in sorted(links.items()):
         wrapped += ["--symlink", target, name]
     for device in (*readable.DEVICES_TO_READ, *readable.DEVICES_TO_WRITE):
         wrapped += ["--dev-bind-try", device, device]
-    return [*wrapped, "--chdir", c.workspace, "--", *command]
+    wrapped += ["--remount-ro", "/", "--chdir", c.workspace, "--", *started]
+    # The app interrupts the whole process group and means the worker, not bubblewrap.
+    return ["/bin/sh", "-c", 'trap "" INT; exec "$@"', "sh", *wrapped]
 
 
 def enter_bubblewrap(c: Confinement) -> None:
     """Confine a process that `bubblewrap` started. Raises OSError or ValueError."""
     if not Path(_MARK).is_dir():
         raise OSError("bubblewrap did not start this process")
-    give_up_rights(dataclasses.replace(c, parent=0, uid=None))
+    if c.uid is not None:
+        raise ValueError("bubblewrap keeps the user of the app")
+    give_up_rights(dataclasses.replace(c, parent=0))  # its parent is bubblewrap
     seccomp.install(truncate=True)

@@ -69,6 +69,22 @@ TIERS: dict[str, Tier] = {
             (_WASTE, _SAME_KERNEL),
         ),
         Tier(
+            "bubblewrap",
+            "the same by the program bubblewrap, and a filter of system calls",
+            (
+                "files: sees only Python, its packages, fonts and time zones, read-only, and the "
+                "workspace",
+                _NETWORK,
+                _PROCESSES,
+                _KERNEL,
+                _RIGHTS,
+                _LIMITS,
+                _ENVIRONMENT,
+                _ENDS,
+            ),
+            (_WASTE, _SAME_KERNEL),
+        ),
+        Tier(
             "uid",
             "a user id of its own and a filter of system calls",
             (
