@@ -62,8 +62,8 @@ def assemble(
 ) -> bytes:
     """The program: `rules` by number, `default` for other `known` numbers, `unknown` for the rest.
 
-    A call of another architecture ends the process; x32's numbers (0x40000000 and up) are unknown. Raises
-    ValueError if the program is longer than the kernel takes.
+    A call of another architecture ends the process; x32's numbers, from 0x40000000 on, are
+    unknown. Raises ValueError if the program is longer than the kernel takes.
     """
     spans = _spans({number: rules.get(number, default) for number in known}, unknown)
     tree = _tree(spans)
