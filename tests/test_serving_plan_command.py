@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -78,7 +79,7 @@ def test_a_plan_for_programs(tmp_path: Path) -> None:
 def test_a_model_that_does_not_fit(tmp_path: Path) -> None:
     model = "DeepSeek-R1-Distill-Qwen-32B"  # known by its bare name too
     done = run("plan", "--on", "t4", "--model", model, HF_HOME=str(tmp_path))
-    assert done.returncode == 1 and not done.stderr
+    assert done.returncode == 3 and not done.stderr
     said = re.sub(r"\s+", " ", done.stdout)
     assert "does not fit: 7.6 GiB of memory are missing" in said
     assert "What fits instead" in said and "DeepSeek-R1-Distill-Qwen-14B on Tesla T4" in said
@@ -88,7 +89,7 @@ def test_a_model_that_does_not_fit(tmp_path: Path) -> None:
     assert plan["fits"] is False and plan["next"]["fits"] is True
     recording = str(FIXTURES / "container_limits_v2.json")
     none = run("plan", "--on", recording, HF_HOME=str(tmp_path))
-    assert none.returncode == 1 and "HEARTH_ENDPOINT_URL" in none.stdout
+    assert none.returncode == 3 and "HEARTH_ENDPOINT_URL" in none.stdout
 
 
 def test_this_machine_and_a_folder(toy: Path) -> None:
@@ -253,3 +254,37 @@ def test_a_config_from_the_hub(serve: Serve, tmp_path: Path) -> None:
         "the hub can't be asked for it (http://127.0.0.1:9: " in failed.stderr
         and "Traceback" not in failed.stderr
     )
+
+
+def test_the_set_up_for_colab(tmp_path: Path) -> None:
+    """In a copy whose set-up is done already: it reports, and stops at a wrong model."""
+    copy = tmp_path / "hearth"
+    for name in ("serving", "models"):
+        shutil.copytree(ROOT / name, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("colab_setup.sh", "settings.py", "errors.py"):
+        shutil.copy(ROOT / name, copy / name)
+    (copy / "scripts").mkdir()
+    (copy / "scripts" / "setup.py").write_text("print('set-up: nothing to do')\n")
+    python = copy / ".venv" / "bin" / "python"
+    python.parent.mkdir(parents=True)
+    python.write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
+    python.chmod(0o755)
+
+    def set_up(*arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            ["bash", "colab_setup.sh", *arguments],
+            cwd=copy,
+            env={**os.environ, "HF_HUB_OFFLINE": "1", "PYTHONPATH": "/env/python"},
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+
+    done = set_up("tiny")
+    assert done.returncode == 0, done.stderr
+    assert "set-up: nothing to do" in done.stdout and "colab: done" in done.stdout
+    assert "tiny on " in done.stdout and "is not installed" not in done.stdout
+    wrong = set_up("no/such/model")
+    assert wrong.returncode == 1 and "There is no model folder" in wrong.stderr
+    assert "Traceback" not in wrong.stderr and "colab: done" not in wrong.stdout

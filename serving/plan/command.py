@@ -18,6 +18,8 @@ from serving.plan.table import markdown_table
 from serving.plan.ways import Wishes
 from settings import load_settings
 
+DOES_NOT_FIT = 3
+
 On = Annotated[
     str | None,
     typer.Option(help=f"A machine by name ({', '.join(NAMED)}) or a recording; default: this one."),
@@ -39,7 +41,7 @@ def plan(
 ) -> None:
     """Say how a model would be served: engine, checkpoint, context, flags, and the sum behind.
 
-    The exit code is 0 when the model fits, 1 when it doesn't; what fits instead is shown then.
+    The exit code is 0 when the model fits and 3 when it doesn't; what fits instead is shown then.
     """
     out = Console(highlight=False)
     if table:
@@ -66,7 +68,7 @@ def plan(
             out.print(found.note, style="dim", soft_wrap=True)
         show_plan(made, out)
     if not made.fits:
-        raise typer.Exit(1)
+        raise typer.Exit(DOES_NOT_FIT)
 
 
 def hardware(
