@@ -11,6 +11,7 @@ CSS = """
 .hearth-sandbox summary {cursor: pointer}
 .hearth-sandbox ul {margin: .2em 0 .6em 1.2em; list-style: disc}
 .hearth-sandbox.weak {border-left-color: #d97706; font-size: 1em}
+.hearth-sandbox.weak p[role=alert] {color: #b45309; font-weight: 600}
 .hearth-sandbox.none {border: 3px solid #dc2626; font-size: 1.1em}
 .hearth-sandbox.none strong, .hearth-sandbox.none p {color: #dc2626; font-weight: 700}
 """
