@@ -322,6 +322,14 @@ async def _misbehave(turn: Turn, writer: asyncio.StreamWriter) -> None:
         await _end(writer)
 
 
+_ABOUT = {
+    "id": "chatcmpl-0123456789abcdef",
+    "object": "chat.completion.chunk",
+    "created": 1_700_000_000,
+    "model": "fake",
+}
+
+
 def _chunk(
     delta: dict[str, str],
     finish: str | None = None,
@@ -330,7 +338,8 @@ def _chunk(
     usage: tuple[int, int] | None = None,
 ) -> str:
     said: dict[str, Any] = {"text": delta.get("content", "")} if plain else {"delta": delta}
-    chunk: dict[str, Any] = {"choices": [{"index": 0, **said, "finish_reason": finish}]}
+    choice = {"index": 0, **said, "logprobs": None, "finish_reason": finish}
+    chunk: dict[str, Any] = {**_ABOUT, "choices": [choice]}
     if usage:
         chunk["usage"] = {"prompt_tokens": usage[0], "completion_tokens": usage[1]}
     # Not escaped, as vLLM and transformers serve send it: U+2028 and the like stand as they are.
