@@ -58,6 +58,9 @@ def _environment(venv: Path, base: Path, packages: Path) -> Path:
     (venv / "lib" / version).mkdir(parents=True)
     (venv / "lib" / version / "site-packages").symlink_to(packages)
     (venv / "bin" / "python").symlink_to(base / "bin" / version)
+    monty = Path(sysconfig.get_path("scripts")) / "monty"  # the restricted interpreter
+    if monty.exists():
+        shutil.copy2(monty, venv / "bin" / monty.name)
     (venv / "pyvenv.cfg").write_text(
         f"home = {base / 'bin'}\ninclude-system-site-packages = false\n"
     )

@@ -53,7 +53,7 @@ def check_068_proc_and_sys_tell_nothing_of_others(place: Place) -> None:
             for name, code in attempts.items()
             if name.startswith(f"/proc/{host}/") and name.rpartition("/")[2] in private
         }
-    if place.tier == "namespaces":  # its own /proc, if it has one, knows its own processes only
+    if place.hides:  # its own /proc, if it has one, knows its own processes only
         found = place.outcomes(attempts)
         assert all(found[name] != "done" for name in files if f"/{host}/" in name), found
         return
@@ -80,7 +80,7 @@ def check_069_keys_and_tokens_in_usual_places_are_refused(place: Place) -> None:
         place.refused(attempts, unshown=not_ours, also={"ENOENT"})
         if not place.control:
             found = place.outcomes({name: attempts[name] for name in planted})
-            allowed = {"EACCES", "EPERM"} | ({"ENOENT"} if place.tier == "namespaces" else set())
+            allowed = {"EACCES", "EPERM"} | ({"ENOENT"} if place.hides else set())
             assert set(found.values()) <= allowed, found
     finally:
         place.restore()

@@ -228,8 +228,8 @@ def check_084_closed_or_replaced_descriptors_lead_to_a_restart(place: Place) -> 
         return
     for code in (
         "os.closerange(3, 64)",
-        "r, w = os.pipe()\nfor fd in range(3, 10):\n    os.dup2(r, fd)",
-        "null = os.open('/dev/null', os.O_RDWR)\nfor fd in range(3, 10):\n    os.dup2(null, fd)",
+        "r, w = os.pipe()\nfor fd in range(3, 64):\n    os.dup2(r, fd)",
+        "null = os.open('/dev/null', os.O_RDWR)\nfor fd in range(3, 64):\n    os.dup2(null, fd)",
         "for fd in range(3):\n    os.close(fd)\nos.close(_channel._descriptor)",
     ):
         _hostile(place, code)

@@ -64,6 +64,7 @@ class Place:
         self.tier = tier
         self.control = tier == CONTROL
         self.restricted = tier == "restricted"
+        self.hides = tier in ("namespaces", "bubblewrap")  # the outside isn't there
         self.real_python = not self.restricted
         # Of its own, not pytest's: with the usual rights, so that a tier that relies on them shows.
         self.folder = Path(tempfile.mkdtemp(prefix="hearth-place-")).resolve()
@@ -151,7 +152,7 @@ class Place:
                 {n: c for n, c in attempts.items() if n not in unshown}, found, setup, reaches
             )
             return found
-        allowed = REFUSED | set(also) | (HIDDEN if self.tier == "namespaces" else set())
+        allowed = REFUSED | set(also) | (HIDDEN if self.hides else set())
         wrong = {
             name: got
             for name, got in found.items()

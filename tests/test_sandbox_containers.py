@@ -1,0 +1,162 @@
+"""The same checks with fewer rights than this process has, each place in a process of its own.
+
+    user            another user, no capability, no_new_privs
+    root            this user, with a Python that every user may run: the tiers that give code a
+                    user id of its own need that
+    container       what Docker gives a container's root: its seccomp profile, 14 capabilities
+    container-user  the same profile, user 1000, no capability, no_new_privs: a hosted Space
+
+The strongest tier goes through every item, the others through what the kernel refuses.
+"""
+
+import ctypes
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import xml.etree.ElementTree as ET
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from sandbox.confine import TIERS
+from tests.containers import bundle
+from tests.containers.room import ROOT, UID, Room, reachable, room, without_rights
+from tests.executor_checks import confinement
+
+pytestmark = [
+    pytest.mark.skipif(sys.platform != "linux", reason="Linux only"),
+    pytest.mark.timeout(900),
+]
+_SECONDS = 800
+_FILE = "tests/test_sandbox_confinement.py"
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """A folder that every user may enter; pytest's own are closed."""
+    made = Path(tempfile.mkdtemp(prefix="hearth-room-"))
+    made.chmod(0o755)
+    (made / "results").mkdir()
+    (made / "results").chmod(0o777)
+    yield made
+    shutil.rmtree(made, ignore_errors=True)
+
+
+def command(python: Path, tiers: list[str], results: str) -> list[str]:
+    """pytest on the checks of these tiers, strongest first; what came of it as XML."""
+    asked = [
+        f"{_FILE}::test_confined[{tier}-{confinement.name(check)}]"
+        for number, tier in enumerate(tiers)
+        for check in confinement.CHECKS
+        if number == 0 or confinement.item(check) in confinement.BY_THE_KERNEL
+    ]
+    options = ["-q", "-p", "no:cacheprovider", "--tb=short", "--durations=0", "--no-header"]
+    return [str(python), "-B", "-m", "pytest", *options, f"--junit-xml={results}/out.xml", *asked]
+
+
+def verdict(done: "subprocess.CompletedProcess[str]", results: Path, tiers: list[str]) -> None:
+    """Every tier was there, and every check passed."""
+    assert (results / "out.xml").exists(), (done.stdout + done.stderr)[-3000:]
+    passed: dict[str, int] = {}
+    wrong = []
+    for case in ET.parse(results / "out.xml").getroot().iter("testcase"):
+        tier, _, check = case.attrib["name"].partition("[")[2].rstrip("]").partition("-")
+        problem = next((each for each in case if each.tag in ("failure", "error", "skipped")), None)
+        if problem is None:
+            passed[tier] = passed.get(tier, 0) + 1
+        else:
+            wrong.append(f"{tier} {check}: {problem.tag} {(problem.text or '')[-700:]}")
+    assert not wrong, f"{len(wrong)} of {sum(passed.values()) + len(wrong)}:\n" + "\n".join(wrong)
+    whole, part = confinement.ITEMS, len(confinement.BY_THE_KERNEL)
+    assert passed == {tier: part if n else whole for n, tier in enumerate(tiers)}
+
+
+def possible(*wanted: str, namespaces: bool = False) -> list[str]:
+    """Of the tiers wanted those that this kernel has, found out without the sandbox's own code."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    has = {
+        "landlock": libc.syscall(444, None, 0, 1) >= 1,  # landlock_create_ruleset: the version
+        "broker": tuple(int(n) for n in os.uname().release.split(".")[:2]) >= (5, 14),
+        "namespaces": namespaces,
+    }
+    return [tier for tier in TIERS if tier in wanted and has.get(tier, True)]
+
+
+def may_make_namespaces() -> bool:
+    """Whether a user without rights may."""
+    asked = ["unshare", "--user", "--map-current-user", "--mount", "--pid", "--fork", "true"]
+    try:
+        return without_rights(asked, cwd=Path("/"), variables={}, seconds=20).returncode == 0
+    except OSError:
+        return False
+
+
+def variables(folder: str, place: Room) -> dict[str, str]:
+    return {"HOME": folder, "TMPDIR": folder, "LANG": "C.UTF-8", **place.variables}
+
+
+@pytest.mark.skipif(shutil.which("setpriv") is None, reason="needs setpriv")
+def test_as_a_user_without_rights(folder: Path) -> None:
+    place = room(folder)
+    home = folder / "home"
+    home.mkdir()
+    if os.geteuid() == 0:
+        os.chown(home, UID, UID)
+    tiers = possible(
+        "landlock", "broker", "namespaces", "restricted", namespaces=may_make_namespaces()
+    )
+    done = without_rights(
+        command(place.python, tiers, str(folder / "results")),
+        cwd=place.checkout,
+        variables=variables(str(home), place),
+        seconds=_SECONDS,
+    )
+    verdict(done, folder / "results", tiers)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs an administrator's rights")
+def test_as_root_with_user_ids_to_give_away(folder: Path) -> None:
+    place = room(folder)
+    home = folder / "home"
+    home.mkdir(mode=0o755)
+    tiers = possible("landlock", "broker", "namespaces", "uid", namespaces=may_make_namespaces())
+    done = subprocess.run(
+        command(place.python, tiers, str(folder / "results")),
+        cwd=place.checkout,
+        env={"PATH": os.environ["PATH"], **variables(str(home), place)},
+        capture_output=True,
+        text=True,
+        timeout=_SECONDS,
+    )
+    verdict(done, folder / "results", tiers)
+
+
+@pytest.mark.parametrize("uid", [0, UID], ids=["root", "user"])
+def test_in_a_container(uid: int, folder: Path) -> None:
+    reason = bundle.why_not()
+    if reason:
+        pytest.skip(reason)
+    tiers = possible("landlock", "broker", "restricted", *(["uid"] if uid == 0 else []))
+    # A container has its files where everybody may read them.
+    python, base = Path(sys.executable), Path(sys.base_prefix).resolve()
+    done = bundle.run(
+        folder / "bundle",
+        command(python, tiers, "/results"),
+        uid=uid,
+        readable=[base, Path(sys.prefix).resolve(), ROOT],
+        variables={"TMPDIR": "/tmp", "LANG": "C.UTF-8"},
+        cwd=str(ROOT),
+        results=folder / "results",
+        seconds=_SECONDS,
+    )
+    verdict(done, folder / "results", tiers)
+
+
+def test_a_place_that_others_can_not_enter_is_told_from_one_they_can(folder: Path) -> None:
+    assert reachable(folder)
+    (folder / "closed").mkdir(mode=0o700)
+    (folder / "closed" / "inside").mkdir(mode=0o755)
+    assert not reachable(folder / "closed" / "inside") and not reachable(folder / "closed")
