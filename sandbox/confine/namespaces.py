@@ -98,7 +98,7 @@ def _links() -> dict[str, str]:
     """Names by which the folders to read are known beside their real ones."""
     names = {*sys.path, sys.prefix, sys.base_prefix, *readable.NAMED}
     names |= {str(path) for path in Path("/").iterdir() if path.is_symlink()}
-    real = {name: os.path.realpath(name) for name in names}
+    real = {name: os.path.realpath(name) for name in names if name.startswith("/")}
     return {name: path for name, path in real.items() if name != path and _is_there(path)}
 
 
