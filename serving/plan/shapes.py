@@ -71,15 +71,12 @@ def shape_from_config(config: Mapping[str, Any], model_id: str, source: str) -> 
     Raises InputError for a model that generates no text, or a config that lacks a dimension.
     """
     _check_generates_text(config, model_id)
-    inner = config.get("text_config")
-    text = inner if isinstance(inner, Mapping) else config
+    nested = isinstance(config.get("text_config"), Mapping)
+    text = config["text_config"] if nested else config
     model_type = str(text.get("model_type") or config.get("model_type") or "")
     get = _Reader(text, model_id)
-    layers, hidden, heads = (
-        get.number("num_hidden_layers"),
-        get.number("hidden_size"),
-        get.number("num_attention_heads"),
-    )
+    layers, hidden = get.number("num_hidden_layers"), get.number("hidden_size")
+    heads = get.number("num_attention_heads")
     kv_heads = get.number("num_key_value_heads", heads)
     head_dim = get.number("head_dim", hidden // heads)
     experts = get.number("num_local_experts", get.number("num_experts", 0, least=0), least=0)
@@ -89,15 +86,15 @@ def shape_from_config(config: Mapping[str, Any], model_id: str, source: str) -> 
     vocab = get.number("vocab_size")
     tied = bool(text.get("tie_word_embeddings", model_type in _TIED_BY_DEFAULT))
 
-    attention = 2 * hidden * heads * head_dim + 2 * hidden * kv_heads * head_dim
     small = _small_per_layer(text, model_type, hidden, heads, kv_heads, head_dim)
     sparse = _sparse_layers(text, layers) if experts else 0
-    expert_one = 3 * hidden * width
-    linear = layers * attention + (layers - sparse) * 3 * hidden * dense
+    linear = layers * 2 * hidden * (heads + kv_heads) * head_dim  # attention
+    linear += (layers - sparse) * 3 * hidden * dense
     rest = layers * small + hidden + vocab * hidden * (1 if tied else 2)
     rest += sparse * _router(model_type, hidden, experts, width)
-    active_rest = rest - (0 if tied else vocab * hidden)  # a token reads one row of the embedding
+    read = rest - (0 if tied else vocab * hidden)  # a token reads one row of the embedding
     sliding, window = _sliding(text, model_type, layers)
+    expert = sparse * experts * 3 * hidden * width
     return Shape(
         model_id=model_id,
         model_type=model_type,
@@ -109,14 +106,14 @@ def shape_from_config(config: Mapping[str, Any], model_id: str, source: str) -> 
         intermediate=per_token * width if experts else dense,
         vocab=vocab,
         context=get.number("max_position_embeddings", 8192),
-        linear=linear + sparse * experts * expert_one,
-        expert=sparse * experts * expert_one,
+        linear=linear + expert,
+        expert=expert,
         rest=rest,
-        active=linear + sparse * per_token * expert_one + active_rest,
+        active=linear + sparse * per_token * 3 * hidden * width + read,
         sliding=sliding,
         window=window,
         quantized=_quantized(config),
-        exact=model_type in _EXACT and inner is None,
+        exact=model_type in _EXACT and not nested,
         source=source,
     )
 
