@@ -124,6 +124,7 @@ class Settings(BaseSettings):
         "landlock",
         "broker",
         "namespaces",
+        "bubblewrap",
         "uid",
         "seatbelt",
         "restricted",

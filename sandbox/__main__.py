@@ -6,9 +6,10 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from errors import SandboxError
+from errors import HearthError
 from sandbox.confine import TIERS
 from sandbox.selftest import NoTier, Tried, Verdict, choose
+from settings import load_settings
 
 commands = typer.Typer(add_completion=False, no_args_is_help=True)
 
@@ -20,7 +21,9 @@ def _sandbox() -> None:
 
 @commands.command()
 def status(
-    tier: Annotated[str, typer.Option(help=f"Test this one: {', '.join(TIERS)}.")] = "auto",
+    tier: Annotated[
+        str, typer.Option(help=f"Not the one of the settings: auto, {', '.join(TIERS)}.")
+    ] = "",
     as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
 ) -> None:
     """Test the sandbox, say how it confines the agent's code and what that leaves open.
@@ -29,8 +32,8 @@ def status(
     """
     console = Console(highlight=False, soft_wrap=True)
     try:
-        verdict = choose(tier)
-    except SandboxError as error:
+        verdict = choose(tier or load_settings().sandbox)
+    except HearthError as error:
         tried = error.tried if isinstance(error, NoTier) else ()
         if as_json:
             _print({"tier": None, "error": error.message, "tried": _listed(tried)})

@@ -40,6 +40,9 @@ _LEAVES_OPEN = {
     "uid": ("reads_open_file", "lists_root", "lists_parent", "writes_open_folder"),
     "seatbelt": ("links", "executes", "reads_limits", "holds_descriptors"),
 }
+# Tiers whose worker is always the app's user.
+_KEEPS_USER = ("bubblewrap", "seatbelt", "restricted")
+
 # What the restricted interpreter, which has no file to run the probe from, must refuse.
 _NOT_IN_LANGUAGE = {
     "read a file": "open({secret_file!r}).read()",
@@ -164,9 +167,7 @@ def try_tier(tier: str) -> Verdict:
     """Run the self-test of one tier; never raises for a tier that fails."""
     began = time.monotonic()
     reason, own_user = impossible(tier), False
-    if not reason and tier == "restricted":
-        reason = _test(tier, False)
-    elif not reason and tier != "unconfined":
+    if not reason and tier != "unconfined":
         own_user = _own_user_possible(tier)
         reason = _test(tier, own_user)
         if reason and own_user and tier != "uid":
@@ -208,8 +209,8 @@ def _private_user(workspace: Path) -> int:
 
 
 def _own_user_possible(tier: str) -> bool:
-    if tier == "uid":
-        return True
+    if tier in ("uid", *_KEEPS_USER):
+        return tier == "uid"
     with (
         contextlib.suppress(OSError),
         tempfile.TemporaryDirectory(prefix="hearth-selftest-") as folder,

@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+import typing
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 
 from sandbox import probe, selftest
 from sandbox.confine import TIERS
+from settings import Settings
 from tests import elsewhere
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="a tier of Linux")
@@ -69,7 +71,7 @@ def test_a_tier_that_is_wanted_is_tested_too() -> None:
 
 
 @linux
-@pytest.mark.parametrize("tier", ["landlock", "broker", "namespaces", "uid"])
+@pytest.mark.parametrize("tier", ["landlock", "broker", "namespaces", "bubblewrap", "uid"])
 @pytest.mark.parametrize("who", ["as root with its user", "as root", "without rights"])
 def test_a_tier_holds_or_says_why_not(tier: str, who: str) -> None:
     """On a machine with all of them each passes; a reason here must be about the machine."""
@@ -81,11 +83,13 @@ def test_a_tier_holds_or_says_why_not(tier: str, who: str) -> None:
     if tier == "uid" and who != "as root with its user":
         pytest.skip("the tier is for root")
     own_user = who == "as root with its user"
+    if tier == "bubblewrap" and own_user:
+        pytest.skip("the tier keeps the app's user")
     impossible = f"from sandbox import selftest; import json; t = {tier!r}\n"
     impossible += "print(json.dumps(selftest.impossible(t) or "
     impossible += f"selftest._test(t, {own_user})))"
     reason = elsewhere.run(impossible, **where)
-    if reason and "Landlock" in reason:
+    if reason and ("Landlock" in reason or "not installed" in reason):
         pytest.skip(reason)
     assert reason == ""
 
@@ -185,6 +189,40 @@ def test_what_reaches_the_app_is_seen(tmp_path: Path) -> None:
             "the file secret was changed",
             "a file was made in a closed folder",
         ]
+
+
+def test_without_landlock_the_broker_is_chosen() -> None:
+    code = """
+import json
+from sandbox.confine import landlock
+landlock.abi = lambda: 0
+from sandbox import selftest
+verdict = selftest.choose()
+print(json.dumps([verdict.tier, [[tier, passed] for tier, passed, _ in verdict.tried]]))
+"""
+    if sys.platform != "linux" or selftest.try_tier("broker").tried[0][2]:
+        pytest.skip("there is no broker here")
+    assert elsewhere.run(code) == ["broker", [["landlock", False], ["broker", True]]]
+
+
+def test_when_nothing_holds_nothing_is_chosen() -> None:
+    code = """
+import json
+from sandbox import selftest
+selftest.impossible = lambda tier: f"no {tier} today"
+try:
+    selftest.choose()
+except selftest.NoTier as error:
+    print(json.dumps([error.message, len(error.tried)]))
+"""
+    message, tried = elsewhere.run(code)
+    assert tried == len(TIERS) - 1 and "unconfined:" not in message
+    assert "landlock: no landlock today; broker: no broker today" in message
+
+
+def test_the_setting_knows_the_tiers() -> None:
+    allowed = typing.get_args(Settings.model_fields["sandbox"].annotation)
+    assert allowed == ("auto", *TIERS)
 
 
 def status(*options: str) -> "subprocess.CompletedProcess[str]":

@@ -70,7 +70,7 @@ TIERS: dict[str, Tier] = {
         ),
         Tier(
             "bubblewrap",
-            "the same by the program bubblewrap, and a filter of system calls",
+            "the same as namespaces, made by the program bubblewrap",
             (
                 "files: sees only Python, its packages, fonts and time zones, read-only, and the "
                 "workspace",
