@@ -75,8 +75,8 @@ def shape_from_config(config: Mapping[str, Any], model_id: str, source: str) -> 
     text = config["text_config"] if nested else config
     model_type = str(text.get("model_type") or config.get("model_type") or "")
     get = _Reader(text, model_id)
-    layers, hidden = get.number("num_hidden_layers"), get.number("hidden_size")
-    heads = get.number("num_attention_heads")
+    wanted = ("num_hidden_layers", "hidden_size", "num_attention_heads")
+    layers, hidden, heads = map(get.number, wanted)
     kv_heads = get.number("num_key_value_heads", heads)
     head_dim = get.number("head_dim", hidden // heads)
     experts = get.number("num_local_experts", get.number("num_experts", 0, least=0), least=0)
@@ -85,7 +85,6 @@ def shape_from_config(config: Mapping[str, Any], model_id: str, source: str) -> 
     per_token = get.number("num_experts_per_tok", 1) if experts else 1
     vocab = get.number("vocab_size")
     tied = bool(text.get("tie_word_embeddings", model_type in _TIED_BY_DEFAULT))
-
     small = _small_per_layer(text, model_type, hidden, heads, kv_heads, head_dim)
     sparse = _sparse_layers(text, layers) if experts else 0
     linear = layers * 2 * hidden * (heads + kv_heads) * head_dim  # attention
