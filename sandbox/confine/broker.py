@@ -18,7 +18,7 @@ import os
 import socket
 from collections.abc import Callable
 
-from sandbox.confine import bpf, keeper, kernel, readable, rights, seccomp
+from sandbox.confine import keeper, kernel, readable, rights, seccomp
 from sandbox.confine.broker_files import Files, refused
 from sandbox.confine.common import Confinement, give_up_rights
 from sandbox.confine.notify import PATH_MAX, Call, Gone, Listener
@@ -32,7 +32,6 @@ _DELETED = b" (deleted)"
 # Every call that opens a file by its name, or makes, moves or removes a name. What the filter of
 # system calls refuses anyhow doesn't get here: of two filters the stricter decides.
 _REFUSED = ("link", "linkat", "symlink", "symlinkat", "mknod", "mknodat", "openat2", "open_tree")
-_NEW_LISTENER, _WAIT_KILLABLE = 1 << 3, 1 << 5
 
 
 def enter(c: Confinement) -> None:
@@ -66,7 +65,7 @@ def enter(c: Confinement) -> None:
 
 def _hand_over(keeper_end: socket.socket) -> None:
     """In the worker: from here on its file calls wait for the keeper."""
-    listener = _listen()
+    listener = seccomp.listen((*_HANDLERS, *_REFUSED))
     try:
         socket.send_fds(keeper_end, [b"."], [listener])
         if not keeper_end.recv(1):
@@ -74,25 +73,6 @@ def _hand_over(keeper_end: socket.socket) -> None:
     finally:
         os.close(listener)  # who holds it decides
         keeper_end.close()
-
-
-def _listen() -> int:
-    """Let the file calls of this process wait for whoever holds the descriptor returned."""
-    architecture = kernel.architecture()
-    known = numbers(architecture)
-    code = bpf.assemble(
-        {known[name]: bpf.NOTIFY for name in (*_HANDLERS, *_REFUSED) if name in known},
-        architecture=architecture,
-        known=frozenset(known.values()),
-        default=bpf.ALLOW,
-        unknown=bpf.ALLOW,
-    )
-    try:  # Linux 5.19: a signal doesn't interrupt a call that is being answered
-        return seccomp.load(code, _NEW_LISTENER | _WAIT_KILLABLE)
-    except OSError as error:
-        if error.errno != errno.EINVAL:
-            raise
-        return seccomp.load(code, _NEW_LISTENER)
 
 
 class Broker:

@@ -93,12 +93,11 @@ _RENAME_WHITEOUT = 4
 _O_TRUNC, _O_ACCMODE = 0o1000, 0o3
 
 
-def rules(pid: int, *, truncate: bool = True, notify: Collection[str] = ()) -> dict[str, Rule]:
+def rules(pid: int, *, truncate: bool = True) -> dict[str, Rule]:
     """What happens to each call by its name; a call that isn't there is refused with EPERM.
 
     `pid` is the process's own id, the only one that it may signal. `truncate=False` refuses to
-    shorten files by name, for a Landlock that doesn't watch over it. The calls named in `notify`
-    go to the holder of the filter's listener, whatever else would happen to them.
+    shorten files by name, for a Landlock that doesn't watch over it.
     """
     said: dict[str, Rule] = dict.fromkeys(_ALLOWED.split(), ALLOW)
     said |= dict.fromkeys(_FAKED.split(), _DONE)
@@ -107,7 +106,6 @@ def rules(pid: int, *, truncate: bool = True, notify: Collection[str] = ()) -> d
     said |= _filtered(pid)
     said["open"], said["openat"] = _opening(1, truncate), _opening(2, truncate)
     said["truncate"] = ALLOW if truncate else _EPERM
-    said |= dict.fromkeys(notify, bpf.NOTIFY)
     return said
 
 
@@ -178,17 +176,33 @@ def program(architecture: str, said: dict[str, Rule]) -> bytes:
     )
 
 
-def install(*, truncate: bool = True, notify: Collection[str] = ()) -> int | None:
-    """Put this process under the filter, for good; with `notify`, returns the listener.
+def install(*, truncate: bool = True) -> None:
+    """Put this process under the filter, for good.
 
-    The listener is a descriptor that must leave this process before any of the agent's code
-    runs: who holds it answers the calls. Needs no_new_privs. Raises OSError, also where there
-    is no table for the processor.
+    Needs no_new_privs. Raises OSError, also where there is no table for the processor.
     """
-    code = program(kernel.architecture(), rules(os.getpid(), truncate=truncate, notify=notify))
-    if not notify:
-        load(code, 0)
-        return None
+    load(program(kernel.architecture(), rules(os.getpid(), truncate=truncate)), 0)
+
+
+def handing_over(architecture: str, names: Collection[str]) -> bytes:
+    """A filter that hands the named calls to the holder of its listener and allows all others;
+    to be installed before the real one, of which the stricter verdicts count."""
+    known = numbers(architecture)
+    return bpf.assemble(
+        {known[name]: bpf.NOTIFY for name in names if name in known},
+        architecture=architecture,
+        known=frozenset(known.values()),
+        default=ALLOW,
+        unknown=ALLOW,
+    )
+
+
+def listen(names: Collection[str]) -> int:
+    """Let the named calls of this process wait for whoever holds the descriptor returned.
+
+    It must leave this process before any of the agent's code runs. Raises OSError.
+    """
+    code = handing_over(kernel.architecture(), names)
     try:  # Linux 5.19: a signal doesn't interrupt a call that is being answered
         return load(code, _FLAG_NEW_LISTENER | _FLAG_WAIT_KILLABLE)
     except OSError as error:
