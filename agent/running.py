@@ -74,14 +74,11 @@ def answer_text(value: Any) -> str:
 
 
 class Runner:
-    """Runs the steps of one session in its executor.
-
-    `intact` is False from the moment code was cut off in its middle: then the executor's
-    variables are no longer those that the finished steps have left.
-    """
+    """Runs the steps of one session in its executor."""
 
     def __init__(self, executor: Any, workspace: Path, *, most_chars: int) -> None:
-        self.intact = True
+        self._whole = True
+        self._pid: object = None  # of the process that has the variables
         self._executor = executor
         self._workspace = workspace
         self._most_chars = most_chars
@@ -89,6 +86,21 @@ class Runner:
         self._rules = Rules()
         self._used = False  # whether anything has run in the executor
         self._made: set[str] = set()  # files that a repetition of the steps makes again
+
+    @property
+    def intact(self) -> bool:
+        """Whether the executor's variables are those that the finished steps have left.
+
+        They are not when code was cut off in its middle, or when the process is another one.
+        """
+        return self._whole and (not self._used or self._pid == self._process())
+
+    def begin_empty(self) -> None:
+        """There are finished steps, but none of them has run in this executor."""
+        self._whole = False
+
+    def _process(self) -> object:
+        return getattr(self._executor, "pid", None)
 
     def send_tools(self, tools: Mapping[str, Any]) -> None:
         """The tools that the code may call."""
@@ -98,9 +110,9 @@ class Runner:
         """Run a step's code. `attached` are names of files that the user handed in."""
         there = self._names()
         self._recorder.begin()
-        self.intact = False
+        self._whole = False
         ran = self._run(code)
-        self.intact = True
+        self._whole = True
         known = there is not None
         theirs = ((there or set()) - self._made) | set(attached)
         overwritten = [name for name in ran.artefacts if name in theirs or not known]
@@ -115,10 +127,10 @@ class Runner:
         """
         self._rules.effects(code)  # code that comes later uses its imports
         self._recorder.begin(checkpoint.calls)
-        self.intact = False
+        self._whole = False
         with self._in_silence():
             ran = self._run(code)
-        self.intact = True
+        self._whole = True
         self._made.update(ran.artefacts)
         return not self._recorder.missed and _digest(ran) == checkpoint.result
 
@@ -135,9 +147,10 @@ class Runner:
             with self._in_silence(), contextlib.suppress(CodeError):
                 self._executor(_FORGET)
             self._executor.send_variables({})  # those that were sent are sent again
+            self._pid = self._process()
         self._made.clear()
         self._rules = Rules()
-        self.intact = True
+        self._whole = True
 
     def _run(self, code: str) -> Ran:
         self._used = True
@@ -151,6 +164,7 @@ class Runner:
         except CodeError as mistake:
             printed = str(self._executor.state.get("_print_outputs", ""))
             error, failed = str(mistake), mistake.kind
+        self._pid = self._process()
         text = "" if answer is not None else self._observation(printed, error, value)
         made = [
             str((self._workspace / path).relative_to(self._workspace))

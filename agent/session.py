@@ -139,7 +139,8 @@ class Session:
         self._files = list(dict.fromkeys(name for e in _starts(history) for name in e.files))
         self._agent.memory.steps = steps_from_events(history)
         self._agent.window.shape = shape_from_events(history)
-        self._agent.runner.intact = not history
+        if history:
+            self._agent.runner.begin_empty()
 
     def run(
         self, task: str, files: Sequence[Path] = (), *, needs_tools: bool = False

@@ -216,4 +216,6 @@ def test_ctrl_c_stops_cleanly(tmp_path: Path) -> None:
         assert time.monotonic() - stopped_at < 5
         assert process.returncode == 130 and "The run was stopped." in out
         assert server.requests[-1].disconnected.wait(2), "the server is told"
-    assert not [child for child in children if child.is_running()], "no process is left"
+    left = psutil.wait_procs(children, timeout=2)[1]
+    # Whoever adopted them may be slow to bury them.
+    assert not [p for p in left if p.status() != psutil.STATUS_ZOMBIE], "no process is left"

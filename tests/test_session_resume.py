@@ -24,6 +24,7 @@ from memory.history import History
 from sandbox.executor import SandboxExecutor
 from serving.chat import ChatModel
 from serving.families import FAMILIES
+from serving.scripted import ScriptedModel
 from tests.broken_off import ANSWER, REPLIES, TASK, code, kept_events, session_in
 from tests.fake_openai import FakeOpenAI, Turn
 
@@ -336,3 +337,18 @@ def test_a_fault_of_the_server_loses_nothing(fault: Turn, tmp_path: Path) -> Non
         session.close()
     assert isinstance(last, RunFinished) and last.answer == "42"
     assert history.events("s")[-1]["answer"] == "42"
+
+
+def test_a_process_that_was_put_away_between_runs_is_noticed(tmp_path: Path) -> None:
+    """The session is the same, but its variables are not there any more."""
+    executor = SandboxExecutor(tmp_path, idle_seconds=0.3)
+    model = ScriptedModel([code("x = 6\nprint(x)")], FAMILIES["r1-distill"])
+    session = Session(model, executor, [], tmp_path)
+    assert list(session.run(TASK))[-1].status == "failed"  # type: ignore[union-attr]
+    while executor.pid is not None:
+        time.sleep(0.05)
+    model._replies.append(code("final_answer(x)"))
+    events = list(session.resume())
+    session.close()
+    assert of(RunResumed, events)[0].rebuilt
+    assert events[-1].answer == "6"  # type: ignore[union-attr]
