@@ -4,7 +4,6 @@ import atexit
 import contextlib
 import json
 import os
-import queue
 import select
 import shutil
 import signal
@@ -13,20 +12,14 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Callable
 from concurrent.futures import Future
 from pathlib import Path
 from typing import Any, Protocol
 
 from errors import SandboxError
-from sandbox import confine, files
-from sandbox.files import HIDDEN, OWN_FOLDERS
+from sandbox import confine, files, spawn
+from sandbox.files import HIDDEN
 
-_ROOT = Path(__file__).resolve().parent.parent
-_BOOT = (
-    "import sys; sys.path.insert(0, {root!r}); from sandbox.{module} import main; "
-    "del sys.path[0]; {then}main()"
-)
 _ANSWER_SECONDS = 30  # the template answers at once, but for the import that it is in
 _MAX_DEATHS = 3
 
@@ -52,11 +45,11 @@ class Direct:
     def __init__(self, config: dict[str, Any], environment: dict[str, str], raw: int) -> None:
         descriptors = (config["reader"], config["writer"])
         c = confine.Confinement.from_dict(config["confinement"])
-        started = _command("worker", json.dumps(config), "sys.dont_write_bytecode = True; ")
-        command = confine.command(c, started, _ROOT)
+        started = spawn.command("worker", json.dumps(config), "sys.dont_write_bytecode = True; ")
+        command = confine.command(c, started, spawn.ROOT)
         self._by_shell = c.tier == "bubblewrap"
-        self._process: subprocess.Popen[bytes] = spawner().run(
-            lambda: _popen(
+        self._process: subprocess.Popen[bytes] = spawn.spawner().run(
+            lambda: spawn.popen(
                 command,
                 stdout=raw,
                 stderr=raw,
@@ -147,21 +140,18 @@ class TemplateProcess:
         self._number = 0
         self._answers: dict[int, Future[Forked]] = {}
         self._children: dict[int, Forked] = {}
-        self._folder = tempfile.mkdtemp(prefix="hearth-template-")
-        own = Path(self._folder)
-        prepare_folder(own)
+        own, self._temporary = _template_folder()
         self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         config = {
             "control": theirs.fileno(),
             "parent": os.getpid(),
             "skip": skip,
-            "folder": self._folder,
         }
         environment = confine.environment(own) | _ONE_THREAD
         try:
-            self._process = spawner().run(
-                lambda: _popen(
-                    _command("template", json.dumps(config)),
+            self._process = spawn.spawner().run(
+                lambda: spawn.popen(
+                    spawn.command("template", json.dumps(config)),
                     stdout=subprocess.DEVNULL,
                     stderr=subprocess.DEVNULL,
                     cwd=own,
@@ -171,7 +161,7 @@ class TemplateProcess:
             )
         except BaseException:
             self._control.close()
-            shutil.rmtree(self._folder, ignore_errors=True)
+            self._remove_folder()
             raise
         finally:
             theirs.close()
@@ -216,7 +206,8 @@ class TemplateProcess:
         """End it, and with it every worker that it forked."""
         if self.app == os.getpid():
             self._process.kill()
-            shutil.rmtree(self._folder, ignore_errors=True)
+            self._process.wait()
+            self._remove_folder()
 
     def _listen(self) -> None:
         with contextlib.suppress(OSError):
@@ -233,7 +224,11 @@ class TemplateProcess:
         for child in children:
             child.ended(-signal.SIGKILL)
         atexit.unregister(self.end)
-        shutil.rmtree(self._folder, ignore_errors=True)
+        self._remove_folder()
+
+    def _remove_folder(self) -> None:
+        if self._temporary is not None:
+            shutil.rmtree(self._temporary, ignore_errors=True)
 
     def _take(self, message: dict[str, Any]) -> None:
         if "importing" in message:
@@ -258,6 +253,22 @@ class TemplateProcess:
             answer.set_result(child)
         else:
             answer.set_exception(OSError(message["error"]))
+
+
+def _template_folder() -> tuple[Path, Path | None]:
+    """Where the template keeps caches (matplotlib's list of fonts): among the user's, or in a
+    temporary folder, which is then returned twice."""
+    try:
+        base = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser()
+        own = base / "hearth" / "template"
+        own.mkdir(mode=0o700, parents=True, exist_ok=True)
+        spawn.prepare_folder(own)
+        tempfile.TemporaryFile(dir=own).close()
+        return own, None
+    except (OSError, RuntimeError):  # no home, or one that can't be written
+        own = Path(tempfile.mkdtemp(prefix="hearth-template-"))
+        spawn.prepare_folder(own)
+        return own, own
 
 
 # Threads of a library in C would not live through a fork. The worker may start its own.
@@ -305,7 +316,7 @@ def start(config: dict[str, Any], descriptors: tuple[int, int, int]) -> Started:
     root, uid = Path(config["confinement"]["workspace"]), config["confinement"]["uid"]
     own = root / HIDDEN
     try:
-        prepare_folder(own)
+        spawn.prepare_folder(own)
         if uid is not None:
             files.give(root, uid)
         environment = confine.environment(own)
@@ -325,61 +336,6 @@ def start(config: dict[str, Any], descriptors: tuple[int, int, int]) -> Started:
         ) from None
 
 
-def prepare_folder(own: Path) -> None:
-    """The folders of a worker's own, with matplotlib's list of fonts: it takes a second to
-    build, so the user's is taken, if there is one."""
-    for name in OWN_FOLDERS:
-        (own / name).mkdir(parents=True, exist_ok=True)
-    for cache in (Path("~/.cache/matplotlib"), Path("~/.matplotlib")):
-        for found in cache.expanduser().glob("fontlist-v*.json"):
-            with contextlib.suppress(OSError):
-                if not (own / "matplotlib" / found.name).exists():
-                    shutil.copyfile(found, own / "matplotlib" / found.name)
-
-
-def _command(module: str, argument: str, then: str = "") -> list[str]:
-    boot = _BOOT.format(root=str(_ROOT), module=module, then=then)
-    return [sys.executable, "-I", "-X", "utf8", "-c", boot, argument]
-
-
-def _popen(command: list[str], **options: Any) -> "subprocess.Popen[bytes]":
-    return subprocess.Popen(command, stdin=subprocess.DEVNULL, start_new_session=True, **options)
-
-
-class _Spawner:
-    """The thread that starts every process. It lives as long as the app, since the kernel ends
-    a process when the thread that started it ends (PR_SET_PDEATHSIG)."""
-
-    def __init__(self) -> None:
-        self.pid = os.getpid()
-        self._jobs: queue.SimpleQueue[tuple[Callable[[], Any], Future[Any]]] = queue.SimpleQueue()
-        threading.Thread(target=self._work, name="sandbox-spawner", daemon=True).start()
-
-    def run(self, job: Callable[[], Any]) -> Any:
-        """Run `job` in the thread and wait for it."""
-        future: Future[Any] = Future()
-        self._jobs.put((job, future))
-        return future.result()
-
-    def _work(self) -> None:
-        while True:
-            job, future = self._jobs.get()
-            try:
-                future.set_result(job())
-            except BaseException as error:  # noqa: BLE001 - handed to the caller, whatever it is
-                future.set_exception(error)
-
-
 _lock = threading.Lock()
 _template: list[TemplateProcess] = []
 _deaths: list[str] = []
-_spawners: list[_Spawner] = []
-_spawners_lock = threading.Lock()
-
-
-def spawner() -> _Spawner:
-    """The app's spawner thread."""
-    with _spawners_lock:
-        if not _spawners or _spawners[0].pid != os.getpid():  # a forked app has lost the thread
-            _spawners[:] = [_Spawner()]
-        return _spawners[0]

@@ -21,7 +21,6 @@ import importlib
 import json
 import os
 import select
-import shutil
 import signal
 import socket
 import sys
@@ -60,9 +59,8 @@ _pools: list[Any] = []  # what sets the number of threads of the numeric librari
 class Template:
     """Serves the app's requests until the app closes the socket."""
 
-    def __init__(self, control: socket.socket, skip: list[str], folder: str) -> None:
+    def __init__(self, control: socket.socket, skip: list[str]) -> None:
         self._control = control
-        self._folder = folder
         self._left = [name for name in LIBRARIES if name not in skip]
         self._warm: list[str] = []
         self._failed: list[str] = []
@@ -99,7 +97,7 @@ class Template:
         except Exception:  # noqa: BLE001 - not installed, or broken: the agent's code will see for itself
             self._failed.append(name)
         if not self._left:
-            settle(self._folder)
+            settle()
         gc.collect()
         gc.freeze()  # a collection in a worker must not touch, and so copy, what is shared
         if not self._left:
@@ -166,16 +164,13 @@ class Template:
                 os.waitpid(child, 0)  # the app has seen or made its end: this doesn't wait
 
 
-def settle(folder: str) -> None:
-    """Do once what each worker would do for itself at the first use of a library; the folder
-    in which libraries kept things until now is not needed any more."""
+def settle() -> None:
+    """Do once what each worker would do for itself at the first use of a library."""
     pyplot = sys.modules.get("matplotlib.pyplot")
     if pyplot is not None:
         pyplot.switch_backend("Agg")
     if "threadpoolctl" in sys.modules:  # finds the libraries in files that a worker can't read
         _pools.append(sys.modules["threadpoolctl"].ThreadpoolController())
-    os.chdir("/")
-    shutil.rmtree(folder, ignore_errors=True)
 
 
 def more_threads() -> None:
@@ -249,5 +244,5 @@ def main() -> None:
     gc.disable()
     gc.freeze()
     control = socket.socket(fileno=config["control"])
-    Template(control, config["skip"], config["folder"]).serve()
+    Template(control, config["skip"]).serve()
     os._exit(0)
