@@ -93,7 +93,9 @@ class ChatModel(StreamingModel):
         self.stall_seconds = stall_seconds
         self._check = check
         self.max_tokens = max_tokens or family.max_tokens
-        self.thinking_tokens = self._thinking_tokens(thinking_tokens)
+        self.thinking_tokens = (
+            family.thinking_tokens if thinking_tokens is None else thinking_tokens
+        )
         self._key = api_key
         self._server = Server(faults.shown_address(self.base_url), model_id, bool(api_key))
         self._fields = Fields(model_id, family, {"temperature": temperature, "top_p": top_p})
@@ -101,11 +103,6 @@ class ChatModel(StreamingModel):
         self._loop = LoopThread(f"chat {model_id}")
         self._loop.on_close(self._link.aclose)
         weakref.finalize(self, self._loop.close)
-
-    def _thinking_tokens(self, wanted: int | None) -> int | None:
-        """The budget: a quarter of the reply is always left for the action."""
-        budget = self.family.thinking_tokens if wanted is None else wanted
-        return None if budget is None else min(budget, self.max_tokens * 3 // 4)
 
     def __repr__(self) -> str:
         return f"ChatModel({self._server.address!r}, {self.model_id!r}, {self.family.name!r})"

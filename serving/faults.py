@@ -27,6 +27,9 @@ _NOT_TAKEN = re.compile(
     r"|not allowed|not configured|does not accept",
     re.IGNORECASE,
 )
+_CONTEXT_IS = re.compile(r"maximum context length is (\d+)", re.IGNORECASE)
+_PROMPT_IS = re.compile(r"(\d+) input tokens|(\d+) (?:tokens )?in the messages", re.IGNORECASE)
+_MOST_REPLY = re.compile(r"supports at most (\d+) completion tokens", re.IGNORECASE)
 _MODEL = re.compile(r"\bmodel\b|pinned", re.IGNORECASE)
 _SHOWN = 300  # characters of a server's own words
 
@@ -170,6 +173,20 @@ def field_not_taken(status: int, text: str, fields: list[str]) -> str | None:
     if status not in (400, 422) or not _NOT_TAKEN.search(text):
         return None
     return next((field for field in fields if re.search(rf"\b{field}\b", text)), None)
+
+
+def room_for_reply(text: str) -> int | None:
+    """How many tokens a reply may have, where a refusal says so of one that was to have more.
+
+    As OpenAI and vLLM word it: the context's length and the prompt's, or the most of a reply.
+    """
+    most = _MOST_REPLY.search(text)
+    if most:
+        return int(most.group(1))
+    context, prompt = _CONTEXT_IS.search(text), _PROMPT_IS.search(text)
+    if context is None or prompt is None:
+        return None
+    return int(context.group(1)) - int(prompt.group(1) or prompt.group(2))
 
 
 def error_text(body: str) -> str:

@@ -31,6 +31,7 @@ Put = Callable[[ReplyDelta | BaseException], None]
 _USAGE_SECONDS = 1.0  # how long a finished reply's token count is waited for
 _CLOSINGS = 2  # how often the thinking of one reply is closed
 _LEAST_TOKENS = 1024  # room for the action after thinking that took all there was
+_LEAST_ROOM = 256  # tokens: with less room for a reply the prompt is too long
 _TRIES_WHEN_EMPTY = 2
 
 
@@ -70,14 +71,24 @@ class Turn:
         self._prompt_tokens: int | None = None
         self._output_tokens = 0  # of earlier requests
         self._closings = self._tries = 0
+        self._max_tokens = limits.max_tokens
         self._restart()
 
     def _restart(self) -> None:
         """Nothing has come yet, or what came is void."""
-        self._draft = Draft(self._family, self._limits.thinking_tokens, self._put)
+        self._draft = Draft(self._family, self._budget, self._put)
         # Where the next request begins: anew, after thinking that was closed, after a break.
         self._at: Literal["start", "closed", "broken"] = "start"
         self._nudged = False
+
+    @property
+    def _budget(self) -> int | None:
+        """Tokens of thinking: a quarter of the room for the reply is left to act."""
+        wanted, room = self._limits.thinking_tokens, self._max_tokens
+        if wanted is not None and self._link.context_tokens is not None:
+            prompt = estimated_usage(self._messages, 0).input_tokens
+            room = min(room, max(self._link.context_tokens - prompt, room // 4))
+        return None if wanted is None else min(wanted, room * 3 // 4)
 
     async def run(self, again: Again) -> None:
         """Ask until there is a reply. Raises Fault for what outlasts all trying."""
@@ -159,20 +170,20 @@ class Turn:
             prompt = await self._link.rendered(self._messages, seen, self._draft.raw)
         if prompt is not None:
             self._draft.go_on()
-            most = self._limits.max_tokens
+            most = self._max_tokens
             left = max(most - self._draft.watch.tokens, min(_LEAST_TOKENS, most))
             return "/completions", self._fields.completion(prompt, left, self._can)
         if self._at == "closed" and self._draft.forced is not None:
             return "/chat/completions", self._nudge(self._draft.forced)
         if self._at == "broken":
             self._begin_anew()
-        return "/chat/completions", self._chat(self._messages, self._limits.thinking_tokens)
+        self._draft.watch.budget = self._budget  # the context's length may be known only now
+        return "/chat/completions", self._chat(self._messages, self._budget)
 
     def _nudge(self, why: Forced) -> dict[str, Any]:
         """The request that has the model act on its last thoughts."""
         self._nudged = True
-        budget = self._limits.thinking_tokens
-        budget = None if budget is None else budget // 4
+        budget = None if self._budget is None else self._budget // 4
         turns = thinking.nudge(why, self._draft.thoughts)
         self._draft.begin_again(budget)
         return self._chat([*self._messages, *turns], budget, **self._family.quick)
@@ -182,8 +193,7 @@ class Turn:
     ) -> dict[str, Any]:
         if budget is not None and self._can.thinking_budget and self._fields.takes(BUDGET_FIELD):
             self._draft.watch.leave_to_server(budget)
-        most = self._limits.max_tokens
-        return self._fields.chat(messages, most, self._can, budget, **extra)
+        return self._fields.chat(messages, self._max_tokens, self._can, budget, **extra)
 
     # What comes
 
@@ -252,6 +262,10 @@ class Turn:
         status = response.status_code
         fault = self._server.refused(status, response.headers, text)
         if self._fields.adapt(status, text, body):
+            return Fault(fault.error, "adapted")
+        room = faults.room_for_reply(text) if status in (400, 422) else None
+        if room is not None and _LEAST_ROOM <= room < self._max_tokens:
+            self._max_tokens = room
             return Fault(fault.error, "adapted")
         if faults.is_about_model(status, text):
             models = await self._link.models()

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from errors import ModelError
 from serving.families import FAMILIES
 from serving.model import ReplyDelta
 from serving.reply import Reply
@@ -156,10 +157,43 @@ def test_no_thinking_at_all(ask: Any) -> None:
 
 
 def test_room_is_left_for_the_action(ask: Any) -> None:
-    model, server = ask(Turn(LONG), Turn(CODE), owner="hearth", max_tokens=80, thinking_tokens=500)
-    assert model.thinking_tokens == 60
+    turns = Turn(LONG, delay=0.001), Turn(CODE)
+    model, server = ask(*turns, owner="hearth", max_tokens=80, thinking_tokens=500)
     assert stream(model)[1].code == "print(1)"
     assert server.chats[1].body["max_tokens"] == 80
+    thinking = server.chats[1].body["prompt"].partition(CLOSING)[0].removeprefix(PROMPT)
+    assert 55 < len(thinking) / 4 < 65
+
+
+def test_and_in_the_context(ask: Any) -> None:
+    model, server = ask(Turn(f"</think>{CODE}"), owner="vllm", thinking_tokens=4000)
+    task = [{"role": "user", "content": "x" * 4 * 2096}]
+    model.generate(task)
+    assert server.chats[0].body["thinking_token_budget"] == 1536, "of 4096 less 2096, and a quarter"
+    model.generate(TASK)
+    assert server.chats[1].body["thinking_token_budget"] == 3069
+
+
+REFUSALS = [
+    "This model's maximum context length is 4096 tokens. However, you requested 8195 tokens (3 in "
+    "the messages, 8192 in the completion). Please reduce the length.",
+    "'max_tokens' is too large: 8192. This model's maximum context length is 4096 tokens and your "
+    "request has 3 input tokens (8192 > 4096 - 3).",
+    "max_tokens is too large: 8192. This model supports at most 4093 completion tokens.",
+]
+
+
+@pytest.mark.parametrize("said", REFUSALS)
+def test_a_reply_for_which_there_is_no_room_is_to_be_shorter(said: str, ask: Any) -> None:
+    refusal = Turn(status=400, error={"error": {"message": said}})
+    model, server = ask(refusal, Turn(f"</think>{CODE}"))
+    assert stream(model)[1].code == "print(1)"
+    assert server.chats[1].body["max_tokens"] == 4093
+    full = said.replace("3 in", "4000 in").replace("4093", "20")
+    model, server = ask(Turn(status=400, error={"error": {"message": full}}))
+    with pytest.raises(ModelError):
+        stream(model)
+    assert len(server.chats) == 1
 
 
 def test_the_answer_may_be_longer_than_the_budget(ask: Any) -> None:
