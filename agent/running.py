@@ -26,7 +26,8 @@ from errors import CodeError
 MAX_NAMES = 2000
 """With more files in a workspace, every file that a step writes counts as there before."""
 
-_ADDRESS = re.compile(r"0x[0-9a-fA-F]{4,}")
+# What differs from one run of the same code to the next: addresses, numbers of saved figures.
+_PASSING = re.compile(r"0x[0-9a-fA-F]{4,}|\b(?:figure|image)-\d+(?=\.(?:png|html)\b)")
 _HOW_TO_SEE = "`last_output` holds it all: print(last_output[…:…])"
 _FORGET = (
     "for _name in [n for n in globals() if not n.startswith('__')]:\n"
@@ -220,7 +221,7 @@ class Runner:
 
 
 def _digest(ran: Ran) -> str:
-    """Of what the code showed; addresses in memory differ from process to process."""
-    shown = _ADDRESS.sub("", ran.observation)
+    """Of what the code showed."""
+    shown = _PASSING.sub("", ran.observation)
     text = "\n".join([shown, ran.failed, "" if ran.answer is None else f"answer {ran.answer}"])
     return hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()[:16]

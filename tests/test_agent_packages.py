@@ -21,8 +21,10 @@ from agent.events import (
     event_to_dict,
 )
 from agent.packages import PackageDesk, pending
+from agent.running import Runner
 from errors import PackageError, SandboxError
 from sandbox.confine import TIERS
+from sandbox.executor import SandboxExecutor
 from serving.scripted import ScriptedModel
 from settings import Settings, load_settings
 from tests.fake_openai import FakeOpenAI, Turn
@@ -228,3 +230,16 @@ def test_on_a_terminal_it_asks_and_runs_again(tmp_path: Path, index: Path) -> No
         os.close(ours)
     assert process.returncode == 0
     assert "Answer: without it" in out and "Answer: deep" in out
+
+
+def test_a_step_that_draws_can_be_repeated(tmp_path: Path) -> None:
+    executor = SandboxExecutor(tmp_path / "w")
+    runner = Runner(executor, tmp_path / "w", most_chars=2000)
+    runner.send_tools({})
+    code = "import matplotlib.pyplot as plt\nplt.plot([1, 2])"
+    ran = runner.run(1, code)
+    assert "Saved: figure-1.png" in ran.observation
+    assert ran.checkpoint is not None and ran.checkpoint.replayable
+    runner.forget()
+    assert runner.repeat(code, ran.checkpoint), "though the second picture has another name"
+    executor.cleanup()
