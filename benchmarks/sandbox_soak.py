@@ -220,14 +220,18 @@ class State:
         return found
 
 
-def soak(steps: int, sessions: int, *, tier: str, seed: int, at_once: int = 8) -> Counter[str]:
-    """Run the sessions, `at_once` beside each other. Raises Wrong for a leak or a wrong step."""
+def soak(
+    steps: int, sessions: int, *, tier: str, seed: int, at_once: int = 8
+) -> tuple[Counter[str], State, State]:
+    """Run the sessions, `at_once` beside each other: the steps taken, and what was held before
+    and after. Raises Wrong for a leak or a wrong step."""
     template = launch.warm_up()
     if template is not None:
         template.warm.wait(120)
     seen: Counter[str] = Counter()
     with tempfile.TemporaryDirectory(prefix="hearth-soak-") as name:
         folder = Path(name)
+        folder.chmod(0o711)  # a worker with a user id of its own has to pass
         with ThreadPoolExecutor(at_once) as pool:  # once around, so that everything is there
             list(pool.map(lambda n: one_session(n, 3, folder, tier, seed), range(-at_once, 0)))
         before = State.now()
@@ -237,18 +241,12 @@ def soak(steps: int, sessions: int, *, tier: str, seed: int, at_once: int = 8) -
                 lambda n: one_session(n, each[n], folder, tier, seed), range(sessions)
             ):
                 seen += found
-        leaks = _leaks_after_a_while(before)
-    if leaks:
+        deadline = time.monotonic() + 10  # threads and zombies may take a moment to go
+        while (after := State.now()).leaks(before) and time.monotonic() < deadline:
+            time.sleep(0.2)
+    if leaks := after.leaks(before):
         raise Wrong("; ".join(leaks))
-    return seen
-
-
-def _leaks_after_a_while(before: State) -> list[str]:
-    """Threads and zombies may take a moment to go."""
-    deadline = time.monotonic() + 10
-    while (leaks := State.now().leaks(before)) and time.monotonic() < deadline:
-        time.sleep(0.2)
-    return leaks
+    return seen, before, after
 
 
 def main() -> None:
@@ -263,10 +261,11 @@ def main() -> None:
         f"{options.sessions} --tier {options.tier} --seed {options.seed}"
     )
     print(f"machine: {platform.machine()}, {os.cpu_count()} cores, {platform.python_version()}")
-    began, before = time.monotonic(), State.now()
-    seen = soak(options.steps, options.sessions, tier=options.tier, seed=options.seed)
+    began = time.monotonic()
+    seen, before, after = soak(
+        options.steps, options.sessions, tier=options.tier, seed=options.seed
+    )
     print(f"steps: {sum(seen.values())} in {time.monotonic() - began:.0f} s: {dict(seen)}")
-    after = State.now()
     print(f"held before: {before}\nheld after:  {after}\nno leak, every step as it had to be")
 
 
