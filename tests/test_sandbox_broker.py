@@ -3,7 +3,9 @@
 import ctypes
 import errno
 import os
+import random
 import signal
+import socket
 import sys
 import threading
 import time
@@ -16,6 +18,7 @@ import pytest
 if sys.platform != "linux":
     pytest.skip("seccomp is Linux's", allow_module_level=True)
 
+from sandbox.confine import broker, kernel, syscalls
 from tests import confined_work
 from tests.confined import WHO, open_folder, run
 
@@ -228,3 +231,78 @@ def test_the_limit_on_a_file_holds_for_the_keeper(place: Path) -> None:
 def test_what_is_readable_need_not_be_there(place: Path) -> None:
     options: dict[str, Any] = {"readable": ("/no/such/folder",)}
     assert run(TIER, place / "work", lambda: 1, **options) == 1
+
+
+def test_links_that_the_user_made_within_the_workspace_are_followed(place: Path) -> None:
+    work = place / "work"
+    (work / "real").mkdir()
+    (work / "real" / "x").write_text("x")
+    (work / "folder").symlink_to("real")
+    (work / "file").symlink_to(work / "real" / "x")
+
+    def use() -> list[Any]:
+        Path("file").write_text("y")
+        Path("folder/made").mkdir()
+        Path("folder/new").write_text("new")
+        Path("folder/new").rename("real/moved")
+        texts = [Path("folder/x").read_text(), Path("folder/moved").read_text()]
+        shown = [str(Path("file").readlink()), os.path.realpath("folder/x")]
+        refused = confined_work.outcome(lambda: os.open("file", os.O_RDONLY | os.O_NOFOLLOW))
+        return [*texts, *shown, refused]
+
+    shown = [str(work / "real" / "x"), str(work / "real" / "x")]
+    assert run(TIER, work, use) == ["y", "new", *shown, "ELOOP"]
+
+
+def test_a_pipe_with_a_name_is_neither_opened_nor_waited_for(place: Path) -> None:
+    os.mkfifo(place / "work" / "pipe")
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(place / "work" / "socket"))
+
+    def attempt() -> list[str]:
+        modes = (os.O_RDONLY, os.O_RDWR, os.O_RDONLY | os.O_NONBLOCK, os.O_PATH)
+        found = [confined_work.outcome(lambda m=m: os.open("pipe", m)) for m in modes]
+        return [*found, confined_work.outcome(lambda: os.open("socket", os.O_RDWR))]
+
+    assert run(TIER, place / "work", attempt) == [*["EACCES"] * 4, "ENXIO"]
+
+
+def test_odd_arguments_end_in_errors(place: Path) -> None:
+    """Whatever the calls are given, the keeper goes on and nothing happens outside."""
+    work = place / "work"
+    outside = confined_work.plant(place, work)
+    (work / "planted").unlink()
+    numbers = syscalls.numbers(kernel.architecture())
+    names = [n for n in (*broker._HANDLERS, *broker._REFUSED) if n in numbers]
+
+    def throw() -> int:
+        chance = random.Random(1)
+        inside, out = b"some/name", os.fsencode(outside / "secret.txt")
+        texts = [
+            inside,
+            out,
+            b"",
+            b".",
+            b"..",
+            b"/",
+            b"x" * 5000,
+            b"\xff/\xfe",
+            b"planted-folder/y",
+        ]
+        buffers = [ctypes.create_string_buffer(text) for text in texts]
+        numeric = [0, 1, 3, 99, 0o777, 0o100, 0o2000000, 2**31, 2**32 - 100, 2**63, 2**64 - 1]
+        made = 0
+        for _ in range(20_000):
+            arguments = [
+                ctypes.addressof(chance.choice(buffers))
+                if chance.random() < 0.5
+                else chance.choice([*numeric, chance.getrandbits(64)])
+                for _ in range(6)
+            ]
+            words = [ctypes.c_ulong(argument) for argument in arguments]
+            if LIBC.syscall(ctypes.c_long(numbers[chance.choice(names)]), *words) >= 0:
+                made += 1
+        return made
+
+    assert run(TIER, work, throw, open_files=4000) > 0
+    assert confined_work.untouched(outside)

@@ -172,7 +172,10 @@ class Files:
         try:
             place = os.open(path, O_PATH | os.O_CLOEXEC | (flags & os.O_NOFOLLOW))
         except FileNotFoundError:
-            raise refused(errno.EACCES if flags & _CREATES else errno.ENOENT) from None
+            if not flags & _CREATES:
+                raise
+            folder, _, name = path.rpartition(b"/")
+            return self._open_file(self._by_links(folder or b"/") + b"/" + name, flags, mode)
         try:
             real = _place_of(place)
             relative = self._inside(real)
@@ -220,19 +223,20 @@ class Files:
         except OSError as error:
             if error.errno not in (errno.ELOOP, errno.EXDEV):
                 raise
-            parent = self._linked_folder(self._workspace + b"/" + folder)
+            linked = self._by_links(self._workspace + b"/" + folder)
+            parent = self._open_beneath(linked, O_PATH | os.O_DIRECTORY, 0)
         try:
             act(parent, name)
         finally:
             os.close(parent)
 
-    def _linked_folder(self, path: bytes) -> int:
-        """A folder of the workspace that is reached by way of a link that the user made."""
+    def _by_links(self, path: bytes) -> bytes:
+        """Where in the workspace a folder is that is reached by way of links of the user's."""
         place = os.open(path, O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             relative = self._inside(_place_of(place))
-            if relative is None:
-                raise refused()
-            return self._open_beneath(relative, O_PATH | os.O_DIRECTORY, 0)
         finally:
             os.close(place)
+        if relative is None:
+            raise refused()
+        return relative
