@@ -131,16 +131,17 @@ class ReasoningCodeAgent(CodeAgent):
 
     def _steps(self, first: int, broken: Broken | None = None) -> Stream:
         self.runner.send_tools(self.tools)
-        self.outcome = None
+        self.outcome = self._in_a_circle()  # a run may have broken off right after its last step
         self.step_number = first
         while self.outcome is None and self.step_number <= self.max_steps:
             step = self._new_step()
             yield from self._finished(step, self._step_stream(step, broken))
             broken = None
+            self.outcome = self.outcome or self._in_a_circle()
             self.step_number += 1
         if self.outcome is None:
             why = f"The run reached its limit of {self.max_steps} steps."
-            if self.takes_hints:
+            if self.takes_hints and self.step_number == self.max_steps + 1:
                 step = self._new_step(context.LAST_REQUEST)
                 yield from self._finished(step, self._last_request(step, why, broken))
             known = outcome.collected(context.run_steps(self.memory.steps), why)
@@ -264,34 +265,41 @@ class ReasoningCodeAgent(CodeAgent):
         """Run the step's code."""
         code = step.code_action or ""
         ran = self.runner.run(step.step_number, code, self.demands.attached)
-        text, before = ran.observation, 0
+        text = ran.observation
         if ran.answer is None:
             if ran.failed and self.takes_hints:
                 text = f"{text}\n{guards.name_hint(text, self._so_far, self.tools)}".rstrip()
-            before = guards.repeats(self._so_far, code, text)
-            if before:
+            if guards.repeats(self._so_far, code, text):
                 text = f"{text}\n{guards.REPEATED}"
-        self._finish(step, ran, text)
-        if ran.answer is not None:
+        else:
             # Text, always: for any other value smolagents imports torch to see if it is a tensor.
             self.outcome = Outcome("answered", ran.answer, "computed")
-        elif before + 1 >= guards.MOST_REPEATS:
-            why = f"The same code gave the same result {before + 1} times."
-            self.outcome = outcome.collected([*self._so_far, step], why, outcome.ASK_OTHERWISE)
+        self._finish(step, ran, text)
         return ActionOutput(output=ran.answer, is_final_answer=ran.answer is not None)
 
     def _idle(self, step: Step, reply: Any, refused: str) -> None:
-        """A reply with nothing to act on: the model is told, and after several the run ends."""
+        """A reply with nothing to act on: the model is told so."""
         spent = step.token_usage.output_tokens if step.token_usage else None
         most = getattr(self.model, "max_tokens", None)
         text = refused or guards.instruction(reply, most if reply.reason == "length" else spent)
         self._finish(step, Ran(text, "no action"))
-        done = [*self._so_far, step]
+
+    def _in_a_circle(self) -> Outcome | None:
+        """How the run ends if its last steps show that it leads nowhere."""
+        done = self._so_far
         if guards.idle(done) >= guards.MOST_IDLE:
             idle = done[-guards.MOST_IDLE :]
-            said = idle if guards.best_text(idle) else done
             why = f"The model wrote {guards.MOST_IDLE} replies in a row without code that runs"
-            self.outcome = outcome.in_words(said, why + " or an answer that counts.")
+            said = idle if guards.best_text(idle) else done
+            return outcome.in_words(said, f"{why} or an answer that counts.")
+        last = done[-1] if done else None
+        if last is None or not last.code_action or last.is_final_answer:
+            return None
+        times = guards.repeats(done, last.code_action, last.observations or "")
+        if times < guards.MOST_REPEATS:
+            return None
+        why = f"The same code gave the same result {times} times."
+        return outcome.collected(done, why, outcome.ASK_OTHERWISE)
 
     def _finish(self, step: Step, ran: Ran, observation: str | None = None) -> None:
         """The step is over: note it in the memory's step, and say so."""

@@ -352,3 +352,17 @@ def test_a_process_that_was_put_away_between_runs_is_noticed(tmp_path: Path) -> 
     session.close()
     assert of(RunResumed, events)[0].rebuilt
     assert events[-1].answer == "6"  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(
+    ("reply", "answer"),
+    [(code("print(5)"), "5"), ("Hm.\n</think>\nIt is five, I think.", "It is five, I think.")],
+)
+def test_a_circle_that_had_closed_ends_the_resumed_run(
+    reply: str, answer: str, tmp_path: Path
+) -> None:
+    session = session_in(tmp_path, [reply] * 3)
+    assert list(session.run(TASK))[-1].answer == answer  # type: ignore[union-attr]
+    session.close()
+    events, sent = resumed(tmp_path, kept_events(tmp_path)[:-1])
+    assert events[-1].answer == answer and not sent  # type: ignore[union-attr]
