@@ -55,7 +55,9 @@ def test_the_tree_in_the_readme_is_the_real_one() -> None:
     assert listed == real
 
 
-@pytest.mark.parametrize("name", ["README.md", "docs/life_of_a_request.md", "CHANGELOG.md"])
+@pytest.mark.parametrize(
+    "name", ["README.md", "docs/life_of_a_request.md", "docs/security.md", "CHANGELOG.md"]
+)
 def test_files_named_in_the_documents_exist(name: str) -> None:
     text = (ROOT / name).read_text()
     named = re.findall(r"`([\w./]+\.(?:py|md|txt|toml|ipynb|sh|jsonl?|safetensors))`", text)

@@ -12,6 +12,7 @@ from sandbox import selftest
 from sandbox.confine import TIERS
 
 pytest.register_assert_rewrite("tests.executor_checks")
+from tests import security_document  # noqa: E402
 from tests.executor_checks import confinement  # noqa: E402
 from tests.executor_checks.place import Check, Place  # noqa: E402
 
@@ -35,3 +36,15 @@ def test_confined(check: Check, place: Place) -> None:
 def test_every_item_of_the_list_is_checked() -> None:
     numbers = [confinement.item(check) for check in confinement.CHECKS]
     assert numbers == list(range(1, confinement.ITEMS + 1))
+
+
+def test_the_document_on_security_says_what_the_code_says() -> None:
+    text = security_document.DOCUMENT.read_text()
+    assert security_document.replaced(text) == text, "run python -m tests.security_document"
+    table = text.partition("## Which machine gets which tier")[2].partition("\n## ")[0]
+    rows = [line.split("|")[1:-1] for line in table.splitlines() if line.startswith("| ")][1:]
+    assert rows
+    for _, tier, how in rows:
+        named = [word for word in TIERS if f"`{word}`" in tier]
+        assert named or "as x86-64" in tier or "none" in tier, tier
+        assert any(word in how for word in ("measured", "expected")) or "none" in tier, how

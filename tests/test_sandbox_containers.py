@@ -1,22 +1,23 @@
 """The same checks with fewer rights than this process has, each place in a process of its own.
 
-    user            another user, no capability, no_new_privs
-    root            this user, with a Python that every user may run: the tiers that give code a
-                    user id of its own need that
-    container       what Docker gives a container's root: its seccomp profile, 14 capabilities
-    container-user  the same profile, user 1000, no capability, no_new_privs: a hosted Space
-
-The strongest tier goes through every item, the others through what the kernel refuses.
+user            another user, no capability, no_new_privs
+root            this user, with a Python that every user may run: the tiers that give code a
+                user id of its own need that
+container       what Docker gives a container's root: its seccomp profile, 14 capabilities;
+                and user 1000 with the same profile, no capability and no_new_privs, as hosted
+                Spaces run. Both also without Landlock, as on Colab.
 """
 
 import ctypes
+import json
 import os
 import shutil
 import subprocess
 import sys
 import tempfile
+import uuid
 import xml.etree.ElementTree as ET
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -45,24 +46,36 @@ def folder() -> Iterator[Path]:
     shutil.rmtree(made, ignore_errors=True)
 
 
-def command(python: Path, tiers: list[str], results: str) -> list[str]:
-    """pytest on the checks of these tiers, strongest first; what came of it as XML."""
+Run = Callable[[list[str]], "subprocess.CompletedProcess[str]"]
+
+
+def go_through(run: Run, python: Path, tiers: list[str], folder: Path, results: str = "") -> None:
+    """The first tier is what is chosen there, and all of them pass.
+
+    The first goes through every item, the others through what the kernel refuses. `results` is
+    the folder `results` as it is called there.
+    """
+    status = run([str(python), "-B", "-m", "sandbox", "status", "--json"])
+    assert status.returncode == 0, status.stdout + status.stderr
+    assert json.loads(status.stdout)["tier"] == tiers[0], status.stdout
     asked = [
         f"{_FILE}::test_confined[{tier}-{confinement.name(check)}]"
         for number, tier in enumerate(tiers)
         for check in confinement.CHECKS
         if number == 0 or confinement.item(check) in confinement.BY_THE_KERNEL
     ]
-    options = ["-q", "-p", "no:cacheprovider", "--tb=short", "--durations=0", "--no-header"]
-    return [str(python), "-B", "-m", "pytest", *options, f"--junit-xml={results}/out.xml", *asked]
+    report = f"--junit-xml={results or folder / 'results'}/out.xml"
+    options = ["-q", "-p", "no:cacheprovider", "--tb=short", "--no-header", report]
+    done = run([str(python), "-B", "-m", "pytest", *options, *asked])
+    assert (folder / "results" / "out.xml").exists(), (done.stdout + done.stderr)[-3000:]
+    verdict(folder / "results" / "out.xml", tiers)
 
 
-def verdict(done: "subprocess.CompletedProcess[str]", results: Path, tiers: list[str]) -> None:
+def verdict(report: Path, tiers: list[str]) -> None:
     """Every tier was there, and every check passed."""
-    assert (results / "out.xml").exists(), (done.stdout + done.stderr)[-3000:]
     passed: dict[str, int] = {}
     wrong = []
-    for case in ET.parse(results / "out.xml").getroot().iter("testcase"):
+    for case in ET.parse(report).getroot().iter("testcase"):
         tier, _, check = case.attrib["name"].partition("[")[2].rstrip("]").partition("-")
         problem = next((each for each in case if each.tag in ("failure", "error", "skipped")), None)
         if problem is None:
@@ -105,16 +118,15 @@ def test_as_a_user_without_rights(folder: Path) -> None:
     home.mkdir()
     if os.geteuid() == 0:
         os.chown(home, UID, UID)
+    known = variables(str(home), place)
     tiers = possible(
         "landlock", "broker", "namespaces", "restricted", namespaces=may_make_namespaces()
     )
-    done = without_rights(
-        command(place.python, tiers, str(folder / "results")),
-        cwd=place.checkout,
-        variables=variables(str(home), place),
-        seconds=_SECONDS,
-    )
-    verdict(done, folder / "results", tiers)
+
+    def run(command: list[str]) -> "subprocess.CompletedProcess[str]":
+        return without_rights(command, cwd=place.checkout, variables=known, seconds=_SECONDS)
+
+    go_through(run, place.python, tiers, folder)
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs an administrator's rights")
@@ -122,37 +134,54 @@ def test_as_root_with_user_ids_to_give_away(folder: Path) -> None:
     place = room(folder)
     home = folder / "home"
     home.mkdir(mode=0o755)
+    known = {"PATH": os.environ["PATH"], **variables(str(home), place)}
     tiers = possible("landlock", "broker", "namespaces", "uid", namespaces=may_make_namespaces())
-    done = subprocess.run(
-        command(place.python, tiers, str(folder / "results")),
-        cwd=place.checkout,
-        env={"PATH": os.environ["PATH"], **variables(str(home), place)},
-        capture_output=True,
-        text=True,
-        timeout=_SECONDS,
-    )
-    verdict(done, folder / "results", tiers)
+
+    def run(command: list[str]) -> "subprocess.CompletedProcess[str]":
+        return subprocess.run(
+            command,
+            cwd=place.checkout,
+            env=known,
+            capture_output=True,
+            text=True,
+            timeout=_SECONDS,
+        )
+
+    go_through(run, place.python, tiers, folder)
 
 
-@pytest.mark.parametrize("uid", [0, UID], ids=["root", "user"])
-def test_in_a_container(uid: int, folder: Path) -> None:
+@pytest.mark.parametrize(
+    ("uid", "landlock", "wanted"),
+    [
+        (0, True, ["landlock", "uid", "restricted"]),
+        (UID, True, ["landlock", "restricted"]),
+        (0, False, ["broker"]),
+        (UID, False, ["broker"]),
+    ],
+    ids=["root", "user", "root-without-landlock", "user-without-landlock"],
+)
+def test_in_a_container(uid: int, landlock: bool, wanted: list[str], folder: Path) -> None:
     reason = bundle.why_not()
-    if reason:
-        pytest.skip(reason)
-    tiers = possible("landlock", "broker", "restricted", *(["uid"] if uid == 0 else []))
+    tiers = possible(*wanted)
+    if reason or tiers != wanted:
+        pytest.skip(reason or f"this kernel has {tiers} of {wanted}")
     # A container has its files where everybody may read them.
-    python, base = Path(sys.executable), Path(sys.base_prefix).resolve()
-    done = bundle.run(
-        folder / "bundle",
-        command(python, tiers, "/results"),
-        uid=uid,
-        readable=[base, Path(sys.prefix).resolve(), ROOT],
-        variables={"TMPDIR": "/tmp", "LANG": "C.UTF-8"},
-        cwd=str(ROOT),
-        results=folder / "results",
-        seconds=_SECONDS,
-    )
-    verdict(done, folder / "results", tiers)
+    known = [Path(sys.base_prefix).resolve(), Path(sys.prefix).resolve(), ROOT]
+
+    def run(command: list[str]) -> "subprocess.CompletedProcess[str]":
+        return bundle.run(
+            folder / f"bundle-{uuid.uuid4().hex[:8]}",
+            command,
+            uid=uid,
+            readable=known,
+            variables={"TMPDIR": "/tmp", "LANG": "C.UTF-8"},
+            cwd=str(ROOT),
+            results=folder / "results",
+            seconds=_SECONDS,
+            landlock=landlock,
+        )
+
+    go_through(run, Path(sys.executable), tiers, folder, results="/results")
 
 
 def test_a_place_that_others_can_not_enter_is_told_from_one_they_can(folder: Path) -> None:

@@ -40,15 +40,18 @@ def run(
     cwd: str = "/",
     results: Path | None = None,
     seconds: float = 600,
+    landlock: bool = True,
 ) -> "subprocess.CompletedProcess[str]":
     """Run a command in a new container, and remove it.
 
     folder: a new folder for the bundle. uid: 0 has Docker's usual capabilities, another none,
     and then no_new_privs is set, as it is on platforms that host such containers. readable:
     folders to be seen at their own places, beside the system's. results: a folder to write to.
+    landlock: whether the profile knows Landlock's calls, see `docker_profile.seccomp`.
     """
     (folder / "rootfs").mkdir(parents=True)
     config = _config(command, uid, list(readable), variables or {}, cwd, results)
+    config["linux"]["seccomp"] = docker_profile.seccomp(_capabilities(uid), landlock=landlock)
     (folder / "config.json").write_text(json.dumps(config))
     name = f"hearth-{uuid.uuid4().hex[:12]}"
     assert RUNC is not None
@@ -75,7 +78,6 @@ def _config(
     cwd: str,
     results: Path | None,
 ) -> dict[str, Any]:
-    capabilities = docker_profile.ROOT_CAPABILITIES if uid == 0 else ()
     kinds = ("bounding", "effective", "permitted")
     environment = {"PATH": "/usr/local/bin:/usr/bin:/bin", "HOME": "/tmp", **variables}
     return {
@@ -85,7 +87,7 @@ def _config(
             "args": command,
             "env": [f"{name}={value}" for name, value in environment.items()],
             "cwd": cwd,
-            "capabilities": {kind: list(capabilities) for kind in kinds},
+            "capabilities": {kind: list(_capabilities(uid)) for kind in kinds},
             "noNewPrivileges": uid != 0,
         },
         "root": {"path": "rootfs", "readonly": True},
@@ -95,11 +97,14 @@ def _config(
             "namespaces": [
                 {"type": kind} for kind in ("pid", "network", "ipc", "uts", "mount", "cgroup")
             ],
-            "seccomp": docker_profile.seccomp(capabilities),
             "maskedPaths": list(docker_profile.MASKED_PATHS),
             "readonlyPaths": list(docker_profile.READ_ONLY_PATHS),
         },
     }
+
+
+def _capabilities(uid: int) -> tuple[str, ...]:
+    return docker_profile.ROOT_CAPABILITIES if uid == 0 else ()
 
 
 def _mounts(readable: list[Path], results: Path | None) -> list[dict[str, Any]]:

@@ -93,12 +93,18 @@ _CLONE_NEW = 0x7E020000  # every CLONE_NEW… but CLONE_NEWTIME, which clone() c
 _ENOSYS = 38
 
 
-def seccomp(capabilities: tuple[str, ...]) -> dict[str, Any]:
-    """The `linux.seccomp` of an OCI bundle whose process has these capabilities."""
+def seccomp(capabilities: tuple[str, ...], *, landlock: bool = True) -> dict[str, Any]:
+    """The `linux.seccomp` of an OCI bundle whose process has these capabilities.
+
+    landlock: False for the profile of engines before 2022, which don't know its calls. To a
+    program that is as a kernel without Landlock, such as Container-Optimized OS has.
+    """
     names = f"{_ALWAYS} {_BY_MACHINE.get(platform.machine(), '')}".split()
     for capability in capabilities:
         names += _BY_CAPABILITY.get(capability, "").split()
-    rules = [{"names": sorted(set(names)), "action": "SCMP_ACT_ALLOW"}]
+    if not landlock:
+        names = [name for name in names if not name.startswith("landlock_")]
+    rules: list[dict[str, Any]] = [{"names": sorted(set(names)), "action": "SCMP_ACT_ALLOW"}]
     rules += [_when("socket", family, op) for family, op in _SOCKETS]
     rules += [_when("personality", value) for value in _PERSONALITIES]
     if "CAP_SYS_ADMIN" not in capabilities:
