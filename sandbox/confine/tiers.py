@@ -118,6 +118,7 @@ TIERS: dict[str, Tier] = {
                 _ENVIRONMENT,
             ),
             (
+                "its authors had no Mac to run it on: only the self-test of yours speaks for it",
                 "memory: macOS does not keep a limit; the app watches and ends the worker",
                 "names: whether a file outside exists, its size and times (not its contents)",
                 "system services of macOS that Python needs to start",
@@ -134,7 +135,7 @@ TIERS: dict[str, Tier] = {
             ),
             (
                 "no full Python: no numpy, no pandas, no files, few of the standard modules",
-                "a fault in the interpreter itself",
+                "a fault in the interpreter itself: its process has the rights of the user",
             ),
         ),
         Tier(
