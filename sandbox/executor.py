@@ -315,4 +315,4 @@ def _choose(wanted: str) -> Verdict:
         raise SandboxError(
             "The sandbox needs Linux or macOS.", fix="On Windows, run Hearth inside WSL 2."
         )
-    return selftest.choose("unconfined" if wanted == "process" else wanted)
+    return selftest.choose(wanted)

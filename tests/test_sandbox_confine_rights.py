@@ -131,7 +131,7 @@ def test_it_does_not_start_for_somebody_else(place: Path) -> None:
     [
         ("jail", "unknown tier 'jail'; known: landlock, broker"),
         ("uid", "needs a user id of its own"),
-        ("seatbelt", "can't be entered on linux"),
+        ("seatbelt", "Seatbelt"),
     ],
 )
 def test_a_tier_that_cannot_be_entered_runs_nothing(tier: str, said: str, place: Path) -> None:

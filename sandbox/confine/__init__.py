@@ -32,14 +32,12 @@ if sys.platform == "linux":  # with calls and flags that only Linux has
     from sandbox.confine import broker, landlock, namespaces, seccomp
 
 __all__ = [
-    "LEVELS",
     "RESERVE_BYTES",
     "TIERS",
     "Confinement",
     "Tier",
     "begin_step",
     "command",
-    "confine",
     "enter",
     "environment",
     "hold_reserve",
@@ -131,14 +129,3 @@ def supervise(c: Confinement, run_worker: Callable[[], None]) -> NoReturn:
         traceback.print_exc()
         os._exit(1)
     os._exit(0)
-
-
-# The old name of the tier `unconfined`, until the executor has moved over.
-LEVELS = {"process": TIERS["unconfined"]._replace(name="process")}
-
-
-def confine(level: str, *, memory_bytes: int, parent: int) -> None:
-    """`enter` for the old level. Raises ValueError for an unknown one, and OSError."""
-    if level not in LEVELS:
-        raise ValueError(f"unknown level of confinement {level!r}; known: {', '.join(LEVELS)}")
-    enter(Confinement("unconfined", str(Path.cwd()), memory_bytes=memory_bytes, parent=parent))
