@@ -2,6 +2,7 @@
 
 import gc
 import os
+import re
 import resource
 import signal
 import subprocess
@@ -19,6 +20,7 @@ import pytest
 import errors
 from sandbox.confine import RESERVE_BYTES
 from sandbox.executor import SandboxExecutor
+from sandbox.workspace import Quota
 
 ROOT = Path(__file__).resolve().parent.parent
 linux = pytest.mark.skipif(sys.platform != "linux", reason="Linux only")
@@ -60,6 +62,7 @@ def test_worker_ends_when_the_app_is_killed(code: str, tmp_path: Path) -> None:
         import sys, threading, time
         from pathlib import Path
         from sandbox.executor import SandboxExecutor
+from sandbox.workspace import Quota
         executor = SandboxExecutor(Path({str(tmp_path)!r}))
         executor("waiting = 1")
         print(executor.pid, flush=True)
@@ -81,6 +84,7 @@ def test_worker_ends_with_a_tidy_app(tmp_path: Path) -> None:
     app = textwrap.dedent(f"""
         from pathlib import Path
         from sandbox.executor import SandboxExecutor
+from sandbox.workspace import Quota
         executor = SandboxExecutor(Path({str(tmp_path)!r}))
         executor("import time")
         print(executor.pid)
@@ -246,6 +250,61 @@ def test_unknown_level_and_platform(
     monkeypatch.setattr("sandbox.executor.sys.platform", "win32")
     with pytest.raises(errors.SandboxError, match="needs Linux or macOS"):
         make()
+
+
+def _until_dropped(executor: SandboxExecutor) -> None:
+    deadline = time.monotonic() + 10
+    while executor.pid is not None and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert executor.pid is None
+
+
+def test_an_idle_worker_is_ended_and_the_next_step_says_so(make: Any) -> None:
+    executor = make(idle_seconds=0.5)
+    executor.send_variables({"sent": 3})
+    executor("x = 1\nopen('kept.txt', 'w').write('x')")
+    pid = executor.pid
+    _until_dropped(executor)
+    assert pid is not None and _wait_gone(pid, 1)
+    with pytest.raises(errors.CodeError, match="NameError"):
+        executor("print(sent, open('kept.txt').read())\nx")
+    note = r"\[The sandbox was not used for \d s\. Variables are gone, files .* are kept\.\]\n3 x\n"
+    assert re.fullmatch(note, executor.state["_print_outputs"])
+    assert executor("1").logs == ""
+
+
+def test_a_step_that_runs_is_not_idle(make: Any) -> None:
+    executor = make(idle_seconds=0.3)
+    assert executor("x = 1\nimport time\ntime.sleep(2.5)\nx").output == 1
+
+
+def test_a_worker_that_breaks_a_limit_between_steps_is_ended(make: Any) -> None:
+    executor = make(quota=Quota(max_files=100))
+    executor(
+        "import threading, time\ndef fill():\n    time.sleep(0.3)\n    for n in range(7000):\n"
+        "        open(f'late-{n}', 'w').close()\n    time.sleep(100)\n"
+        "threading.Thread(target=fill).start()\nopen('mine', 'w').close()"
+    )
+    _until_dropped(executor)
+    result = executor("import os\nos.listdir()")
+    assert result.logs.startswith("[Between two steps the Python process left more than 100 files")
+    assert sorted(result.output) == [".sandbox", "mine"]
+
+
+@linux
+def test_memory_of_the_whole_group_is_bounded(make: Any) -> None:
+    """Each process has its own address space; the app adds them up."""
+    executor = make(memory_bytes=100 * 1024**2)
+    code = (
+        "import subprocess, sys, time\n"
+        "held = 'import time; x = b\"x\" * 300_000_000; time.sleep(60)'\n"
+        "programs = [subprocess.Popen([sys.executable, '-c', held]) for _ in range(3)]\n"
+        "time.sleep(60)"
+    )
+    with pytest.raises(errors.CodeError) as caught:
+        executor(code)
+    assert "needed more memory than the sandbox has" in str(caught.value)
+    assert executor("1").output == 1
 
 
 def test_two_steps_at_once_are_refused(make: Any) -> None:

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from errors import Cancelled
+from errors import Cancelled, CodeError
+from sandbox.workspace import Quota
 from tests.executor_checks.common import Make, fails, with_tools
 
 
@@ -210,3 +211,57 @@ def check_interrupt_without_a_step(make: Make) -> None:
     executor = make()
     assert executor.interrupt() is False
     assert executor("1").output == 1
+
+
+def check_threads_are_bounded(make: Make) -> None:
+    executor = make()
+    executor("kept = 1")
+    code = (
+        "import threading, time\nfor n in range(20_000):\n"
+        "    threading.Thread(target=time.sleep, args=(2,)).start()"
+    )
+    text = fails(executor, code)
+    assert "RuntimeError: can't start a thread: " in text and text.endswith(" are running already")
+    assert executor("kept").output == 1
+    code = (
+        "import _thread, time\nfor n in range(20_000):\n"
+        "    _thread.start_new_thread(time.sleep, (9,))"
+    )
+    before = threading.active_count()
+    with pytest.raises(CodeError):  # refused by the system, or ended by the app
+        executor(code + "\ntime.sleep(9)")
+    pool = [threading.Thread(target=time.sleep, args=(0.01,)) for _ in range(50)]
+    for thread in pool:
+        thread.start()  # the app can still do so itself
+    for thread in pool:
+        thread.join()
+    assert threading.active_count() <= before
+    assert executor("1").output == 1
+
+
+def check_quota_of_the_workspace(make: Make) -> None:
+    executor = make(quota=Quota(max_bytes=20_000_000, max_files=300))
+    executor.workspace.mkdir(parents=True, exist_ok=True)
+    (executor.workspace / "sales.csv").write_text("a,b\n")
+    executor("kept = 1\nopen('mine.txt', 'w').close()")
+    for code, limit in (
+        ("n = 0\nwhile True:\n    n += 1\n    open(f'f{n}', 'wb').write(bytes(10**6))", "20 MB"),
+        ("n = 0\nwhile True:\n    n += 1\n    open(f'f{n}', 'w').close()", "300 files and folders"),
+    ):
+        text = fails(executor, code, "limit")
+        assert text.startswith(f"The code left more than {limit} in the workspace and was ")
+        assert "What it wrote was removed." in text
+        left = sorted(path.name for path in executor.workspace.iterdir())
+        assert left == [".sandbox", "mine.txt", "sales.csv"]
+    assert executor("open('sales.csv').read()").output == "a,b\n"
+
+
+def check_idle_workers_are_ended(make: Make) -> None:
+    executor = make(idle_seconds=0.5)
+    executor("x = 1\nopen('kept.txt', 'w').close()")
+    deadline = time.monotonic() + 10
+    while executor.pid is not None and time.monotonic() < deadline:
+        time.sleep(0.05)
+    result = executor("import os\n[os.path.exists('kept.txt'), 'x' in globals()]")
+    assert result.output == [True, False]
+    assert result.logs.startswith("[The sandbox was not used for ")
