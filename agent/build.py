@@ -7,6 +7,7 @@ import shutil
 import tempfile
 import uuid
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -81,9 +82,15 @@ class Hearth:
             _check_data_dir(self.settings.data_dir)
             # Its every retry would be a line on the user's terminal.
             logging.getLogger("stamina").setLevel(logging.ERROR)
-            _ = self.verdict  # a sandbox that can't be is said before an engine is started
             supervisor = Supervisor(self.settings, on_progress=self._on_progress)
-            supervisor.start()
+            with ThreadPoolExecutor(1) as aside:
+                tested = aside.submit(lambda: self.verdict)  # a second that the engine takes anyhow
+                try:
+                    supervisor.start()
+                    tested.result()
+                except BaseException:
+                    supervisor.stop()
+                    raise
             self._supervisor = supervisor
         return self
 

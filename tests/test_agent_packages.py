@@ -174,9 +174,12 @@ def test_every_tier_can_be_set_and_no_other(tmp_path: Path) -> None:
     started = next(iter(session.run("go")))
     assert isinstance(started, RunStarted) and started.sandbox == "unconfined"
     session.close()
-    impossible = hearth(tmp_path, sandbox="landlock" if sys.platform == "darwin" else "seatbelt")
-    with pytest.raises(SandboxError, match="can't be confined here"):
-        impossible.start()
+    impossible = "landlock" if sys.platform == "darwin" else "seatbelt"
+    with FakeOpenAI([]) as server:
+        refused = hearth(tmp_path, sandbox=impossible, endpoint_url=server.url)
+        with pytest.raises(SandboxError, match="can't be confined here"):
+            refused.start()
+        assert not refused.ready()
 
 
 def test_the_command_line_says_the_tier(tmp_path: Path) -> None:
