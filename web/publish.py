@@ -1,11 +1,15 @@
 """Artefacts on their way to the browser: copied out of the workspace, never served from it.
 
 The agent's code can put links into its workspace, so the page serves copies that were
-opened without following any.
+opened without following any. What is in a file is its maker's choice as well: it is served so
+that no browser takes it for a page of ours.
 """
 
 import uuid
 from pathlib import Path
+
+from starlette.datastructures import MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from tools import workspace as files
 
@@ -36,3 +40,27 @@ class Publisher:
         target.parent.mkdir(parents=True)
         target.write_bytes(file.data)
         return target
+
+
+class FilesAreNoPages:
+    """ASGI middleware: files are shown as what they are called, and never run in our origin.
+
+    Without sniffing, so that text stays text; and should one be opened as a document, without
+    scripts, forms, and without anything that it would load.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass everything on, with headers added to the answers that are files."""
+
+        async def send_marked(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                headers["X-Content-Type-Options"] = "nosniff"
+                headers["Content-Security-Policy"] = "sandbox; default-src 'none'"
+            await send(message)
+
+        is_file = scope["type"] == "http" and "/file=" in scope["path"]
+        await self._app(scope, receive, send_marked if is_file else send)

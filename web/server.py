@@ -11,7 +11,7 @@ from fastapi import FastAPI
 from fastapi.responses import JSONResponse
 
 from settings import Settings
-from web.publish import Publisher
+from web.publish import FilesAreNoPages, Publisher
 from web.visitors import Visitors
 
 
@@ -35,6 +35,7 @@ def build_app(
     from web.chat import CSS, build_page
 
     api = FastAPI(title="Hearth", docs_url=None, redoc_url=None, openapi_url=None)
+    api.add_middleware(FilesAreNoPages)
 
     @api.get("/livez")
     def livez() -> dict[str, str]:

@@ -115,7 +115,7 @@ def check_022_names_outside_are_all_that_stat_tells(place: Place) -> None:
 
 
 def check_089_pictures_and_pages_are_not_opened_by_the_app(place: Place) -> None:
-    """How the page serves them is tests/test_web_files.py's to show."""
+    """How the page serves them is shown by tests/test_web_files.py."""
     if place.lacks("open('x', 'w')"):
         return
     executor = place.make()
