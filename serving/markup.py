@@ -175,10 +175,13 @@ def language(info: str) -> str:
 def source(content: str, indent: int) -> str:
     """A block's content as Python source.
 
-    The fence's own indentation is taken off; of an interpreter's transcript (`>>> …`) the
-    lines that were typed remain.
+    The fence's own indentation is taken off, and the marks of a quotation (`> …`); of an
+    interpreter's transcript (`>>> …`) the lines that were typed remain.
     """
     content = content.replace("\r\n", "\n")
+    lines = content.split("\n")
+    if all(line.lstrip()[:2] in ("> ", ">", "") for line in lines) and content.strip():
+        content = "\n".join(line.lstrip()[2:] for line in lines)
     if indent:
         content = textwrap.dedent(content)
     content = content.strip("\n").rstrip()

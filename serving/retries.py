@@ -18,6 +18,10 @@ class Again:
         self._first_break: float | None = None
         self._failures = self._breaks = 0
 
+    def answered(self) -> None:
+        """A request went through: patience begins anew with the next break."""
+        self._first_break = None
+
     def __call__(self, error: Exception) -> bool | float:
         if not isinstance(error, Fault):
             return False

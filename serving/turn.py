@@ -8,7 +8,7 @@ the server can't do that, a last request shows the model its last thoughts and a
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import httpx
@@ -31,6 +31,7 @@ Put = Callable[[ReplyDelta | BaseException], None]
 _USAGE_SECONDS = 1.0  # how long a finished reply's token count is waited for
 _CLOSINGS = 2  # how often the thinking of one reply is closed
 _LEAST_TOKENS = 1024  # room for the action after thinking that took all there was
+_NOT_THERE = frozenset({403, 404, 405, 501})  # a proxy that lets only chats through
 _LEAST_ROOM = 256  # tokens: with less room for a reply the prompt is too long
 _TRIES_WHEN_EMPTY = 2
 
@@ -98,6 +99,7 @@ class Turn:
             ):
                 with trial:
                     await self._ask()
+            again.answered()
             if not self._goes_on():
                 break
         reply = self._draft.end()
@@ -152,6 +154,9 @@ class Turn:
             async with self._link.stream(path, body) as response:
                 if response.status_code != httpx.codes.OK:
                     text = faults.error_text((await response.aread()).decode("utf-8", "replace"))
+                    if path == "/completions" and response.status_code in _NOT_THERE:
+                        self._link.known = replace(self._can, renders="no")
+                        raise Fault(self._server.said(text), "adapted")
                     raise await self._refusal(response, text, body)
                 self.answered = True
                 await self._read(response)

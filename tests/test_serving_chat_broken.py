@@ -165,6 +165,18 @@ def test_cancel_between_the_attempts(ask: Any) -> None:
     assert time.monotonic() - started < 2
 
 
+def test_patience_begins_anew_with_each_request(ask: Any) -> None:
+    turns = [
+        Turn("x", fault="drop", after=-1),
+        Turn("I think and think.", delay=0.2, chunk=3),
+        Turn("x", fault="drop", after=-1),
+        Turn("Answer: 3"),
+    ]
+    model, server = ask(*turns, owner="hearth", patience_seconds=0.8)
+    assert model.generate(TASK).raw.answer == "3"
+    assert len(server.chats) == 4
+
+
 def test_an_empty_reply_is_asked_for_twice_and_then_said(ask: Any) -> None:
     model, server = ask(Turn(""), family=INSTRUCT)
     reply = model.generate(TASK).raw

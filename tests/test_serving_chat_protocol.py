@@ -169,15 +169,16 @@ def test_no_bytes_make_the_parser_fail(raw: bytes) -> None:
             continue
 
 
+KEYS = (
+    *("choices", "delta", "message", "content", "reasoning", "tool_calls", "usage", "text"),
+    *("function", "name", "arguments", "index", "finish_reason", "error"),
+)
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers(-3, 3) | st.text(max_size=8),
     lambda inner: (
         st.lists(inner, max_size=3)
         | st.dictionaries(
-            st.sampled_from(
-                "choices delta message content reasoning tool_calls usage function name "
-                "arguments index finish_reason text error".split()
-            ),
+            st.sampled_from(KEYS),
             inner,
             max_size=4,
         )

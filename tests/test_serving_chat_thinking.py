@@ -123,6 +123,15 @@ def test_a_server_that_can_not_go_on_is_asked_to_act(shape: Any, ask: Any) -> No
     assert "```python" in nudge["content"]
 
 
+def test_a_proxy_that_lets_only_chats_through(ask: Any) -> None:
+    turns = Turn(LONG), Turn(status=404), Turn(f"</think>{CODE}"), Turn(LONG), Turn(CODE)
+    model, server = ask(*turns, owner="vllm", thinking_tokens=50)
+    assert stream(model)[1].code == "print(1)"
+    assert [chat.path.count("chat") for chat in server.chats] == [1, 0, 1]
+    stream(model)
+    assert server.chats[-1].path == "/v1/chat/completions", "it is not tried again"
+
+
 def test_asked_to_act_without_thinking_where_the_family_can(ask: Any) -> None:
     turns = Turn("", thinking=LONG, shape="raw"), Turn(CODE)
     model, server = ask(*turns, family=QWEN3, thinking_tokens=50)

@@ -5,7 +5,10 @@ from pathlib import Path
 import pytest
 
 from errors import SettingsError
-from serving.families import FAMILIES, family_for
+from serving.families import FAMILIES, family_for, family_named
+from tests.chat_client import asker
+from tests.fake_openai import Turn
+from tests.model_conformance import TASK
 
 R1_TEMPLATE = (
     "{% for m in messages %}…{% endfor %}{% if add_generation_prompt %}"
@@ -35,6 +38,7 @@ QWEN3_TEMPLATE = (
         ("Qwen/Qwen3-Coder-30B-A3B-Instruct", "qwen-instruct"),
         ("Qwen/Qwen2.5-Coder-7B-Instruct", "qwen-instruct"),
         ("Qwen/QwQ-32B", "thinking"),
+        ("microsoft/Phi-4-mini-reasoning", "reasoning"),
         ("openai/gpt-oss-20b", "gpt-oss"),
         ("meta-llama/Llama-3.1-8B-Instruct", "instruct"),
         ("gpt-5-mini", "instruct"),
@@ -75,6 +79,9 @@ def test_rows_hold_together(row: object) -> None:
     assert 0 < family.max_tokens < family.context_tokens
     assert family.temperature is None or 0 <= family.temperature <= 2
     assert family.top_p is None or 0 < family.top_p <= 1
+    assert family.about
+    assert family.thinking_tokens is None or family.thinking_tokens <= family.max_tokens // 2
+    assert (family.thinking_tokens is None) == (family.thinking == "none" or row.name == "tiny")  # type: ignore[attr-defined]
     prompts = Path(__file__).parents[1] / "agent" / "prompts"
     assert (prompts / f"{family.prompt}.md").is_file()
 
@@ -89,3 +96,24 @@ def test_the_bundled_model_is_greedy_and_sees_one_task() -> None:
     tiny = FAMILIES["tiny"]
     assert (tiny.temperature, tiny.context_tokens, tiny.remembers_turns) == (0.0, 2048, False)
     assert tiny.opens_thinking
+
+
+def test_a_family_that_the_user_names() -> None:
+    assert family_named("qwen3-no-thinking").request == {
+        "chat_template_kwargs": {"enable_thinking": False}
+    }
+    with pytest.raises(SettingsError, match="unknown family: 'r2'") as caught:
+        family_named("r2")
+    assert "HEARTH_FAMILY" in caught.value.fix and "r1-distill" in caught.value.fix
+
+
+def test_its_own_fields_are_sent_and_dropped_where_a_server_does_not_take_them() -> None:
+    with asker() as ask:
+        refusal = Turn(
+            status=422,
+            error={"detail": "Unexpected fields in the request: {'chat_template_kwargs'}"},
+        )
+        model, server = ask(refusal, Turn("fine"), family=FAMILIES["qwen3-no-thinking"])
+        assert model.generate(TASK).content == "fine"
+        assert "chat_template_kwargs" in server.chats[0].body
+        assert "chat_template_kwargs" not in server.chats[1].body

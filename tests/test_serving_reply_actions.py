@@ -94,6 +94,7 @@ BARE = {
     "a call in backticks": ("So:\n\n`final_answer('x')`", "final_answer('x')"),
     "nothing but Python": ("import math\nx = math.pi\nprint(x)", "import math\nx = math.pi\nprint(x)"),
     "an interpreter's transcript": ("```python\n>>> x = 1\n>>> for i in x:\n...     f(i)\n7\n```", "x = 1\nfor i in x:\n    f(i)"),
+    "a quotation": ("> So:\n> ```python\n> if x:\n>     f(x)\n>\n> g()\n> ```", "if x:\n    f(x)\n\ng()"),
     "a comment first": (f"```python\n# your code\n```\nSo:\n{BLOCK}", "print(1)"),
     "only comments": ("```python\n# your code\n```", None),
     "a word": ("Paris", None),
