@@ -15,7 +15,14 @@ from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 from dotenv.parser import parse_stream
-from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import (
+    Field,
+    SecretStr,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -206,11 +213,15 @@ class Settings(BaseSettings):
 
     @field_validator("sandbox_imports", "sandbox_install")
     @classmethod
-    def _names(cls, value: str) -> str:
+    def _names(cls, value: str, info: ValidationInfo) -> str:
         names = [name.strip() for name in value.split(",")]
+        modules = info.field_name == "sandbox_imports"
+        form = r"[^\W\d]\w*" if modules else r"[A-Za-z0-9][\w.-]*(==[0-9][\w.+!-]*)?"
+        alone = {"all"} if modules else {"ask", "never"}
         for name in names:
-            if not re.fullmatch(r"[A-Za-z_][\w.-]*(==[0-9][\w.+!-]*)?", name, re.ASCII):
-                raise ValueError(f"must be a word or names with commas between them, not {name!r}")
+            if not re.fullmatch(form, name, re.ASCII) or (len(names) > 1 and name in alone):
+                either = " or ".join(f"`{word}`" for word in sorted(alone))
+                raise ValueError(f"must be {either}, or names with commas between them")
         return ",".join(names)
 
     @field_validator("data_dir", "notes_dir")

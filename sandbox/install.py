@@ -160,7 +160,7 @@ def parse_allowed(value: str) -> tuple[str, dict[str, str]]:
     named = {}
     for word in words:
         match = _NAME.fullmatch(word)
-        if match is None:
+        if match is None or word.lower() in ("ask", "never"):
             raise ValueError(f"{word!r} is no package's name")
         named[normal(match[1])] = word
     return "listed", named
