@@ -22,8 +22,8 @@ ROOT = Path(__file__).resolve().parent.parent
 # Runs the self-test of a tier whose workers lack a part; prints what the probe found.
 FIND = """
 import json
-from sandbox import launch, selftest
-launch._BOOT = launch._BOOT.replace("from sandbox", {patch!r} + "; from sandbox", 1)
+from sandbox import selftest, spawn
+spawn._BOOT = spawn._BOOT.replace("from sandbox", {patch!r} + "; from sandbox", 1)
 found = []
 run = selftest._run
 selftest._run = lambda *given: found.append(run(*given)) or found[-1]
