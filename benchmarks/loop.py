@@ -120,7 +120,7 @@ def serving(text: str) -> Iterator[str]:
 
 
 def _serve(text: str, pipe: Connection) -> None:
-    with FakeOpenAI([Turn(text, chunk=TOKEN_CHARS)]) as server:
+    with FakeOpenAI([Turn(text, chunk=TOKEN_CHARS, linger=3600)]) as server:
         pipe.send(server.url)
         time.sleep(3600)
 

@@ -59,6 +59,8 @@ class Turn:
     counts: bool = False
     """Send the usage with every chunk."""
     ends_thinking: bool = True
+    linger: float = 0.0
+    """How long a reply that has ended waits for its reader, who may be slow."""
     raw: bytes | None = None
     kind: str = "text/event-stream"
 
@@ -191,6 +193,7 @@ class FakeOpenAI:
             watch = asyncio.create_task(_watch(reader, request))
             reply = asyncio.create_task(_reply(turn, request, writer))
             await asyncio.wait({watch, reply}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({watch}, timeout=turn.linger)
             watch.cancel()
             reply.cancel()
             await asyncio.gather(watch, reply, return_exceptions=True)
