@@ -8,7 +8,7 @@ from typing import Any
 
 from agent import context
 from agent.context import Step
-from agent.summary import defined_names
+from agent.summary import defined_names, settled
 
 MOST_REPEATS = 3
 """The same code with the same result for this many times ends the run."""
@@ -39,7 +39,6 @@ _UNREAD = "Your answer can't be taken yet: you have not read {names}. "
 _READ_FIRST = "Write one ```python block that does, then call final_answer(…)."
 _COMPUTE_FIRST = "Write one ```python block that finds it out, then call final_answer(…)."
 
-_ADDRESS = re.compile(r"0x[0-9a-fA-F]{4,}")
 _UNDEFINED = re.compile(r"NameError: name '(\w+)' is not defined\s*$")
 _LISTINGS = ("listdir", "scandir", "glob", "iterdir", "walk(")
 
@@ -65,7 +64,7 @@ def _form(code: str) -> str:
 
 
 def _result(observation: str) -> str:
-    return _ADDRESS.sub("0x", observation.removesuffix(REPEATED).rstrip())
+    return settled(observation.removesuffix(REPEATED).rstrip())
 
 
 def idle(steps: Sequence[Step]) -> int:
@@ -136,5 +135,5 @@ def telling_output(step: Step) -> str | None:
     """What the step's code printed, if that says something and is no error."""
     if not step.code_action or not step.observations or step.failed:
         return None
-    text = context.plain_output(_result(step.observations))
+    text = context.plain_output(step.observations.removesuffix(REPEATED).rstrip())
     return text if text.strip() and text != context.NOTHING_PRINTED else None

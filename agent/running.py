@@ -7,7 +7,6 @@ observations; errors.HearthError of the sandbox itself goes through.
 import contextlib
 import hashlib
 import os
-import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -20,14 +19,12 @@ from agent import context
 from agent.events import Checkpoint
 from agent.recorder import Recorder
 from agent.replay import Rules
-from agent.summary import cut
+from agent.summary import cut, settled
 from errors import CodeError
 
 MAX_NAMES = 2000
 """With more files in a workspace, every file that a step writes counts as there before."""
 
-# What differs from one run of the same code to the next: addresses, numbers of saved figures.
-_PASSING = re.compile(r"0x[0-9a-fA-F]{4,}|\b(?:figure|image)-\d+(?=\.(?:png|html)\b)")
 _HOW_TO_SEE = "`last_output` holds it all: print(last_output[…:…])"
 _FORGET = (
     "for _name in [n for n in globals() if not n.startswith('__')]:\n"
@@ -222,6 +219,7 @@ class Runner:
 
 def _digest(ran: Ran) -> str:
     """Of what the code showed."""
-    shown = _PASSING.sub("", ran.observation)
-    text = "\n".join([shown, ran.failed, "" if ran.answer is None else f"answer {ran.answer}"])
+    text = "\n".join(
+        [settled(ran.observation), ran.failed, "" if ran.answer is None else f"answer {ran.answer}"]
+    )
     return hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()[:16]

@@ -1,12 +1,15 @@
 """Text made shorter, by rule: a long one cut in its middle, a step told in a line."""
 
 import ast
+import re
 from collections.abc import Iterator, Sequence
 
 from smolagents.agents import ActionStep
 from smolagents.memory import MemoryStep, TaskStep
 
 HEADING = "What was done before, shortened:"
+# Addresses in memory, numbers of saved figures.
+_PASSING = re.compile(r"0x[0-9a-fA-F]{4,}|\b(?:figure|image)-\d+(?=\.(?:png|html)\b)")
 _TASK_CHARS = 300
 _CODE_CHARS = 100
 _RESULT_CHARS = 140
@@ -26,6 +29,11 @@ def cut(text: str, most: int, how_to_see: str = "") -> str:
     rest = f"; {how_to_see}" if how_to_see else ""
     left_out = len(text) - head - tail
     return f"{text[:head]}\n[… {left_out:,} characters left out{rest} …]\n{text[-tail:]}"
+
+
+def settled(text: str) -> str:
+    """What code showed, without what differs from one run of it to the next."""
+    return _PASSING.sub("", text)
 
 
 def summary(steps: Sequence[MemoryStep]) -> str:

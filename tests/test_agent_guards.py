@@ -205,8 +205,11 @@ def test_the_same_code_with_another_result_is_no_circle(make: Make, text: str) -
     assert finished.answer == "done" and not any(guards.REPEATED in text for text in seen)
 
 
-def test_addresses_in_memory_are_no_other_result(make: Make) -> None:
-    session = make(*[code("print(object())")] * 3)
+@pytest.mark.parametrize(
+    "text", ["print(object())", "import matplotlib.pyplot as plt\nplt.plot([1, 2])"]
+)
+def test_what_differs_each_time_is_no_other_result(make: Make, text: str) -> None:
+    session = make(*[code(text)] * 3)
     assert run(session)[0].status == "limit"
 
 
