@@ -1,6 +1,5 @@
 """The worker's side: change a module right after its import, and import nothing for its sake."""
 
-import importlib.abc
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -24,7 +23,7 @@ def loaded(package: str) -> list[str]:
     return names
 
 
-class _Finder(importlib.abc.MetaPathFinder):
+class _Finder:
     """First of the finders: finds what the others find, and adds the change to its loading."""
 
     def find_spec(self, name: str, path: Any = None, target: Any = None) -> Any:

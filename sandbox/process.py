@@ -14,7 +14,7 @@ from typing import Any
 import psutil
 
 from errors import SandboxError
-from sandbox import launch, wire
+from sandbox import launch, watch, wire
 from sandbox.confine import Confinement
 
 START_SECONDS = 60
@@ -188,13 +188,14 @@ class WorkerProcess:
 
     def kill(self) -> None:
         """End the worker and every process that it started and that can still be found."""
-        children: list[psutil.Process] = []
-        with contextlib.suppress(psutil.Error):
-            children = psutil.Process(self.pid).children(recursive=True)
-        self._process.kill()
-        for child in children:
+        others = []
+        for other in watch.group(self.pid)[1:]:
             with contextlib.suppress(psutil.Error):
-                child.kill()
+                others.append(psutil.Process(other))
+        self._process.kill()
+        for started in others:
+            with contextlib.suppress(psutil.Error):
+                started.kill()  # not if its number belongs to another by now
         self._process.release()
         self._close()
 

@@ -8,6 +8,7 @@ now and then besides, never for more than a tenth of the time.
 import contextlib
 import os
 import stat
+import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -60,7 +61,7 @@ class Watch:
         return self._processes() or self._workspace()
 
     def _processes(self) -> Breach | None:
-        pids = _group(self._pid)
+        pids = group(self._pid)
         if sum(map(_resident, pids)) > self._memory:
             return Breach("needed more memory than the sandbox has")
         if len(pids) >= _MAX_PROCESSES or sum(map(_threads, pids)) > MAX_THREADS:
@@ -81,7 +82,7 @@ class Watch:
 
     def nameless(self) -> int:
         """Bytes on disk in files that are open but have no name any more, where that shows."""
-        return sum(map(_nameless, _group(self._pid)))
+        return sum(map(_nameless, group(self._pid)))
 
     def _full_disk(self, grown: int) -> Breach | None:
         """The last line, for what the walk can't see: files that are open but have no name."""
@@ -126,8 +127,11 @@ def _nameless(pid: int) -> int:
     return total
 
 
-def _group(pid: int) -> list[int]:
+def group(pid: int) -> list[int]:
     """The process and those that it started, as far as they haven't got away."""
+    if sys.platform != "linux":
+        with contextlib.suppress(psutil.Error):
+            return [pid, *(each.pid for each in psutil.Process(pid).children(recursive=True))]
     found = [pid]
     for process in found:
         if len(found) >= _MAX_PROCESSES:

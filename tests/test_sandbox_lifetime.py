@@ -62,7 +62,6 @@ def test_worker_ends_when_the_app_is_killed(code: str, tmp_path: Path) -> None:
         import sys, threading, time
         from pathlib import Path
         from sandbox.executor import SandboxExecutor
-from sandbox.workspace import Quota
         executor = SandboxExecutor(Path({str(tmp_path)!r}))
         executor("waiting = 1")
         print(executor.pid, flush=True)
@@ -84,7 +83,6 @@ def test_worker_ends_with_a_tidy_app(tmp_path: Path) -> None:
     app = textwrap.dedent(f"""
         from pathlib import Path
         from sandbox.executor import SandboxExecutor
-from sandbox.workspace import Quota
         executor = SandboxExecutor(Path({str(tmp_path)!r}))
         executor("import time")
         print(executor.pid)
