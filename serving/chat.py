@@ -126,11 +126,11 @@ class ChatModel(StreamingModel):
 
     def count_tokens(self, text: str) -> int | None:
         """How many tokens `text` is, by the server's own tokenizer; None where it can't say."""
-        return self._aside(self._link.count(text))
+        return self._aside(lambda: self._link.count(text))
 
     def context_limit(self) -> int | None:
         """The tokens of context that the server says it has; None where it doesn't."""
-        self._aside(self._link.capabilities())
+        self._aside(self._link.capabilities)
         return self._link.context_tokens
 
     def close(self) -> None:
@@ -160,12 +160,12 @@ class ChatModel(StreamingModel):
         finally:
             call.cancel()
 
-    def _aside(self, question: Coroutine[Any, Any, T]) -> T | None:
+    def _aside(self, question: Callable[[], Coroutine[Any, Any, T]]) -> T | None:
         """The answer to a question of the server's thread, None if it takes too long."""
         answers: queue.SimpleQueue[T] = queue.SimpleQueue()
 
         async def ask() -> None:
-            answers.put(await question)
+            answers.put(await question())
 
         call = self._loop.call(ask())
         if not call.done.wait(_ASIDE_SECONDS):

@@ -2,6 +2,7 @@
 OpenAI protocol. Runs on the model's own event loop.
 """
 
+import time
 from dataclasses import dataclass
 from typing import Any, Literal
 from urllib.parse import urlsplit
@@ -11,7 +12,8 @@ import httpx
 from serving.ports import LOOPBACK
 
 CONNECT_SECONDS = 10.0
-_ASIDE_SECONDS = 15.0  # for what is asked beside a reply: models, tokens, a rendered prompt
+_ASIDE_SECONDS = 8.0  # for what is asked beside a reply: models, tokens, a rendered prompt
+_MUTE_SECONDS = 10.0  # how long a server that said nothing of its models is not asked again
 _DEAD_SECONDS = 3600.0  # the read timeout of last resort; replies have their own deadlines
 
 
@@ -57,6 +59,7 @@ class Link:
         self._timeout = timeout_seconds
         self._client: httpx.AsyncClient | None = None
         self.known: Capabilities | None = None
+        self._ask_again = 0.0
         self.context_tokens: int | None = None
         """What the server says that the model's context holds, once it was asked."""
 
@@ -80,8 +83,11 @@ class Link:
     async def capabilities(self) -> Capabilities:
         """What the server can do, asked once; nothing while it does not answer."""
         if self.known is None:
+            if time.monotonic() < self._ask_again:
+                return NOTHING
             models = await self.models()
             if models is None:
+                self._ask_again = time.monotonic() + _MUTE_SECONDS
                 return NOTHING
             ours = next((m for m in models if m["id"] == self.model_id), None) or {}
             owner = str(ours.get("owned_by") or "").lower()

@@ -326,6 +326,17 @@ def test_tokens_counted_by_the_server(ask: Any) -> None:
     assert (model.count_tokens("four"), model.context_limit()) == (None, None)
 
 
+def test_a_server_that_says_nothing_of_itself_is_not_asked_each_time(ask: Any) -> None:
+    model, server = ask(Turn("</think>fine"), server_key="another")
+    assert model.context_limit() is None
+    assert model.context_limit() is None
+    assert model.count_tokens("four") is None
+    assert len(server.requests) == 1
+    model.close()
+    with pytest.raises(ModelError, match="closed"):
+        model.count_tokens("four")
+
+
 def test_usage_known_although_the_stream_is_closed_early(ask: Any) -> None:
     turn = Turn(f"</think>{CODE} and on and on", usage=(12, 99), delay=0.005, counts=True)
     model, server = ask(turn, owner="vllm")
