@@ -12,7 +12,8 @@ import pytest
 from errors import CodeError
 from sandbox.workspace import Quota
 from tests.executor_checks.failing import check_traceback_leaves_libraries_out
-from tests.executor_checks.place import Place
+from tests.executor_checks.place import Place, is_root
+from tests.executor_checks.syscalls import made
 from tools import workspace as tool_files
 from web.publish import Publisher
 
@@ -108,7 +109,12 @@ def check_022_names_outside_are_all_that_stat_tells(place: Place) -> None:
         "every user may read"
     )
     assert (found["stat"] == "done") is (says or place.control), (found, says)
-    # Never what is in it.
+    # Never what is in it, nor when it is used.
+    watches = {
+        "inotify": f"os.close({made('inotify_init1', '0')})",
+        "fanotify": f"os.close({made('fanotify_init', '0, 0')})",
+    }
+    place.refused(watches, unshown=() if is_root() else {"fanotify"}, also={"ENOSYS"})
     if not place.control:
         place.refused({"read": f"open({secret!r}).read()", "link": f"os.readlink({secret!r})"},
                       also={"EINVAL"})  # fmt: skip

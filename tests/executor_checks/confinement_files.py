@@ -11,8 +11,8 @@ from pathlib import Path
 
 import numpy
 
-from tests.executor_checks.place import Place, is_root
-from tests.executor_checks.syscalls import made
+from tests.executor_checks.place import PRELUDE, Place, is_root
+from tests.executor_checks.syscalls import made, number
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 EVERYBODY_READS = "every user may read"
@@ -41,6 +41,7 @@ def check_002_a_private_file_of_the_user_is_refused(place: Place) -> None:
         "O_PATH and /proc": f"through_proc({secret!r})",
         "openat": f"os.open('secret.txt', os.O_RDONLY, dir_fd=os.open({str(place.outside)!r}, 0))",
         "numpy": f"keep(__import__('numpy').fromfile({secret!r}, 'u1'))",
+        **_raw({"open": "PATH, 0", "creat": "PATH, 0o600", "openat": "-100, PATH, 0"}, secret),
     }
     setup = (
         "def keep(what):\n    open('kept', 'ab').write(repr(what).encode())\n"
@@ -49,13 +50,21 @@ def check_002_a_private_file_of_the_user_is_refused(place: Place) -> None:
         "def through_proc(path):\n    fd = os.open(path, os.O_PATH)\n"
         "    keep(open(f'/proc/self/fd/{fd}').read())\n"
     )
-    # The control's user is the owner; root in the tiers with an id of their own is not.
-    place.refused(attempts, setup=setup)
+    found = place.refused(attempts, setup=setup)
+    if place.control:
+        assert found["open"] == "done" and place.secret.read_text() == ""  # by creat
+        place.restore()
     kept = place.executor.workspace / "kept"
     if not place.control:
         assert not kept.exists() or place.canary not in kept.read_text()
         assert not (place.executor.workspace / "copy-of-secret").exists()
     place.untouched()
+
+
+def _raw(calls: dict[str, str], path: str) -> dict[str, str]:
+    """Attempts by raw system calls, old and new, of those that this machine has."""
+    named = {name: text.replace("PATH", repr(path.encode())) for name, text in calls.items()}
+    return {f"raw {name}": made(name, text) for name, text in named.items() if number(name)}
 
 
 def check_003_listing_folders_outside_is_refused(place: Place) -> None:
@@ -88,6 +97,40 @@ def check_004_paths_that_climb_out_are_refused(place: Place) -> None:
         "    try:\n        open('secret.txt').read()\n    finally:\n        os.chdir(here)\n"
     )
     place.refused(attempts, setup=setup)
+    if place.lacks("import threading"):
+        return
+    # A name that changes while it is being judged: another thread writes to where it is kept.
+    found = place.executor(f"{PRELUDE}\n{_RACE.format(secret=str(place.secret))}").output
+    assert bool(found) is place.control
+
+
+# The two names are of the same length, and differ in all but a few places.
+_RACE = """
+import threading, time
+inside, outside = os.path.join(os.getcwd(), 'harmless'), {secret!r}
+open(inside, 'w').write('harmless')
+width = max(len(inside), len(outside))
+names = [('/' * (width - len(name)) + name).encode() + bytes(1) for name in (inside, outside)]
+kept = ctypes.create_string_buffer(names[0], width + 1)
+stop, found = [], []
+def swap():
+    while not stop:
+        for name in names:
+            ctypes.memmove(kept, name, width + 1)
+thread = threading.Thread(target=swap)
+thread.start()
+until = time.monotonic() + 0.5
+while time.monotonic() < until:
+    descriptor = _libc.open(kept, 0)
+    if descriptor >= 0:
+        text = os.read(descriptor, 100)
+        os.close(descriptor)
+        if text != b'harmless':
+            found.append(text)
+stop.append(1)
+thread.join()
+found
+"""
 
 
 def check_005_writing_outside_is_refused(place: Place) -> None:
@@ -181,7 +224,18 @@ def check_010_files_outside_are_not_removed_or_emptied(place: Place) -> None:
         "remove": f"os.remove({secret!r})",
         "rmdir": f"os.rmdir({str(place.outside)!r})",
     }
-    place.refused(attempts)
+    if not place.control:
+        by_name = {"unlink": "PATH", "unlinkat": "-100, PATH, 0", "truncate": "PATH, 0"}
+        moves = {"rename": "PATH, b'x'", "renameat": "-100, PATH, -100, b'x'",
+                 "renameat2": "-100, PATH, -100, b'x', 0", "link": "PATH, b'x'",
+                 "linkat": "-100, PATH, -100, b'x', 0"}  # fmt: skip
+        attempts |= _raw(by_name | moves, secret)
+        new = str(place.outside / "new")
+        makes = {"mkdir": "PATH, 0o700", "mkdirat": "-100, PATH, 0o700", "creat": "PATH, 0o600",
+                 "symlink": "b'x', PATH", "symlinkat": "b'x', -100, PATH",
+                 "mknodat": "-100, PATH, 0o100600, 0"}  # fmt: skip
+        attempts |= {f"{name} new": code for name, code in _raw(makes, new).items()}
+    place.refused(attempts, also={"EXDEV"})
     if place.control:
         assert not place.outside.exists()
         place.restore()

@@ -321,10 +321,20 @@ def check_044_administrators_calls_are_refused(place: Place) -> None:
         "syslog": made("syslog", "99, 0, 0"),
         "acct": made("acct", "b'/hearth-no-such-file'"),
         "clock": made("settimeofday", "0, 1"),
+        "hostname": made("sethostname", "0, 5"),
+        "personality": made("personality", "0xffffffff"),
+        "shared memory": made("shmget", "0x48454152, 4096, 0"),
+        "message queue": made("msgget", "0x48454152, 0"),
+        "semaphores": made("semget", "0x48454152, 1, 0"),
+        "posix queue": made("mq_open", "b'hearth', 0, 0, 0"),
+        "splice": made("splice", "-1, 0, -1, 0, 1, 0"),
+        "vmsplice": made("vmsplice", "-1, 0, 0, 0"),
     }
     # Not every kernel has every one, and most ask for rights first.
-    everywhere = {"keyctl", "add_key", "request_key"} if is_root() else set()
-    rooted = {"reboot", "swapon", "swapoff", "syslog"} if is_root() else set()
+    everywhere = {"personality", "posix queue", "splice", "vmsplice", "shared memory"}
+    everywhere |= {"message queue", "semaphores"}
+    rooted = {"reboot", "swapon", "swapoff", "syslog", "hostname"} if is_root() else set()
+    rooted |= {"keyctl", "add_key", "request_key"} if is_root() else set()
     unshown = set(attempts) - everywhere - rooted
     also = () if place.control else {"ENOSYS"}
     place.refused(attempts, reaches=True, unshown=unshown, also=also)
