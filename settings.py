@@ -58,10 +58,11 @@ class Settings(BaseSettings):
         min_length=1,
         description="The model: `tiny` (the bundled one), a folder, or a Hugging Face model id.",
     )
-    engine: Literal["auto", "transformers", "endpoint"] = Field(
+    engine: Literal["auto", "transformers", "vllm", "endpoint"] = Field(
         "auto",
-        description="Where the model runs: `transformers` (a local server that Hearth starts), "
-        "`endpoint` (a server you name), or `auto` (endpoint if its address is set).",
+        description="Where the model runs: `transformers` or `vllm` (local servers that Hearth "
+        "starts), `endpoint` (a server you name), or `auto` (endpoint if its address is set, vLLM "
+        "where it is installed for an NVIDIA GPU and suits the model, else transformers).",
     )
     endpoint_url: str = Field(
         "",
@@ -252,7 +253,7 @@ class Settings(BaseSettings):
 
     @property
     def resolved_engine(self) -> str:
-        """The engine's row: `transformers` or `endpoint`."""
+        """The engine's row; `auto` as far as settings alone can say."""
         if self.engine == "auto":
             return "endpoint" if self.endpoint_url else "transformers"
         return self.engine

@@ -1,6 +1,7 @@
 """`python -m serving`: start an engine, list engines and families, see and stop what runs."""
 
 import dataclasses
+import functools
 import threading
 from typing import Annotated
 
@@ -9,7 +10,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Column, Table
 
-from errors import EngineError, HearthError
+from errors import EngineError, HearthError, SettingsError
+from serving import install as installing
 from serving.engines import ENGINES, Endpoint, answers_health
 from serving.families import FAMILIES
 from serving.plan import command as planning
@@ -32,6 +34,26 @@ Name = Annotated[str | None, typer.Option(help=str(Settings.model_fields["engine
 Port = Annotated[
     int | None, typer.Option(help=str(Settings.model_fields["engine_port"].description))
 ]
+
+
+@app.command()
+def install(
+    engine: Annotated[str, typer.Argument(help="The engine: vllm.")],
+    cpu: Annotated[
+        bool, typer.Option("--cpu", help="The build for x86-64 CPUs, for small models and tests.")
+    ] = False,
+    again: Annotated[bool, typer.Option("--again", help="Even if it is installed.")] = False,
+) -> None:
+    """Install an engine into an environment of its own: minutes, and gigabytes."""
+    if engine != "vllm":
+        if engine in ENGINES:
+            out.print(f"{engine} needs no installation of its own.")
+            return
+        raise SettingsError(
+            f"There is no engine {engine!r} to install.", fix="Name vllm; the others are there."
+        )
+    say = functools.partial(err.print, style="dim", markup=False, soft_wrap=True)
+    installing.install(installing.CPU if cpu else installing.CUDA, say, again=again)
 
 
 @app.command()

@@ -26,6 +26,14 @@ _TABLE: list[tuple[str, Cause]] = [
         Cause("the GPU has too little memory for the model", _SMALLER),
     ),
     (
+        r"Free memory on device .* is less than desired GPU memory utilization",
+        Cause("something else uses the GPU's memory", "Close it, or choose a smaller model."),
+    ),
+    (
+        r"No available memory for the cache blocks|larger than the available KV cache memory",
+        Cause("the memory holds the model, but not the cache for one conversation", _SMALLER),
+    ),
+    (
         r"MemoryError|Cannot allocate memory|DefaultCPUAllocator: (can't|not enough)",
         Cause("this machine has too little memory for the model", _SMALLER),
     ),
@@ -80,7 +88,23 @@ _TABLE: list[tuple[str, Cause]] = [
     ),
     (
         r"ModuleNotFoundError: No module named '([\w.]+)'|ImportError: (.*)",
-        Cause("a Python package is missing or broken", "Run `make run` to mend the installation."),
+        Cause(
+            "a Python package is missing or broken",
+            "Run `make run` to mend the installation, for the engine vllm `python -m serving "
+            "install vllm --again` (with --cpu where there is no GPU).",
+        ),
+    ),
+    (
+        r"Bfloat16 is only supported on GPUs",
+        Cause("this GPU has no bfloat16", "Set HEARTH_ENGINE to transformers; report this plan."),
+    ),
+    (
+        r"Failed to find C compiler|InvalidCxxCompiler|No working C\+\+ compiler",
+        Cause("it needs a C compiler", "Install gcc and g++ (on Debian: build-essential)."),
+    ),
+    (
+        r"greater than the derived max_model_len",
+        Cause("the model has no such long context", "Choose a model with a longer one."),
     ),
     (
         r"chat_template is not set|no chat template",
@@ -95,8 +119,9 @@ _TABLE: list[tuple[str, Cause]] = [
     ),
     (
         r"Unrecognized (model|configuration)|does not recognize this architecture|"
-        r"has no attribute '\w+ForCausalLM'",
-        Cause("transformers does not know this architecture", "Choose another model."),
+        r"has no attribute '\w+ForCausalLM'|Model architectures .* are not supported|"
+        r"has no vLLM implementation",
+        Cause("the engine does not know this architecture", "Choose another model."),
     ),
     (
         r"Permission denied|Errno 13",

@@ -7,79 +7,45 @@ all. To add an engine, add a row here; nothing else asks for an engine's name.
 
 import difflib
 import importlib.util
-import os
 import sys
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 from pathlib import Path
 
 import httpx
 
 from errors import EngineError, SettingsError
 from serving.faults import shown_address
-from serving.hardware import Accelerator, cpu_cores, find_accelerator
+from serving.hardware import Accelerator, find_accelerator
 from serving.model_source import ModelSource, resolve_model
 from serving.ports import HOST, LOOPBACK
+from serving.row import (
+    Command,
+    Endpoint,
+    Engine,
+    Plan,
+    Say,
+    answers_health,
+    data_type,
+    engine_environment,
+    listed_ids,
+    local_client,
+    threads_for,
+)
+from serving.vllm_server import plan_vllm, takes_it, vllm_command
 from settings import BUNDLED_MODEL, Settings
 
-Say = Callable[[str], None]
-_FLOAT32_BELOW_BYTES = 1 << 30
-_ONE_THREAD_BELOW_BYTES = 100 << 20
-
-
-@dataclass(frozen=True)
-class Endpoint:
-    """A server that answers. `base_url` ends in /v1; `model_id` is the name for requests;
-    `pid` is the process of an engine that a Hearth runs on this machine, else None.
-
-    `notice` is a sentence for the user when something was chosen for them, or empty.
-    """
-
-    base_url: str
-    api_key: str = field(repr=False)
-    model_id: str
-    engine: str
-    pid: int | None
-    notice: str = ""
-
-
-@dataclass(frozen=True)
-class Plan:
-    """How an engine is going to run a model. Two apps with equal `options` can share it."""
-
-    source: ModelSource
-    accelerator: Accelerator
-    options: Mapping[str, str]
-    notes: tuple[str, ...] = ()
-
-    @property
-    def title(self) -> str:
-        """Such as `models/tiny on CPU`."""
-        bits = " in 4 bits" if self.options.get("quantize") == "nf4" else ""
-        return f"{self.source.shown}{bits} on {self.accelerator.name}"
-
-
-@dataclass(frozen=True)
-class Command:
-    """A process to start: arguments, the whole environment, working folder."""
-
-    argv: list[str]
-    env: dict[str, str]
-    cwd: Path
-
-
-@dataclass(frozen=True)
-class Engine:
-    """One row. `phases` are (text in the log, what it means) in the order they appear."""
-
-    name: str
-    about: str
-    takes_key: bool
-    plan: Callable[[Settings], Plan] | None = None
-    command: Callable[[Plan, int, str], Command] | None = None
-    ready: Callable[[Endpoint], bool] | None = None
-    connect: Callable[[Settings, Say], Endpoint] | None = None
-    phases: tuple[tuple[str, str], ...] = field(default=())
+__all__ = [
+    "ENGINES",
+    "Command",
+    "Endpoint",
+    "Engine",
+    "Plan",
+    "Say",
+    "answers_health",
+    "chosen_engine",
+    "engine_row",
+    "local_client",
+]
 
 
 def engine_row(name: str, engines: Mapping[str, Engine] | None = None) -> Engine:
@@ -95,6 +61,15 @@ def engine_row(name: str, engines: Mapping[str, Engine] | None = None) -> Engine
     )
 
 
+def chosen_engine(settings: Settings) -> str:
+    """The row that the settings mean: `auto` is vLLM where it is installed for this machine's
+    GPU and the model's plan names it, and never for the bundled model."""
+    named = settings.engine != "auto" or settings.endpoint_url
+    if not named and settings.model != BUNDLED_MODEL and takes_it(settings):
+        return "vllm"
+    return settings.resolved_engine
+
+
 # transformers serve ---------------------------------------------------------------------
 
 
@@ -107,7 +82,7 @@ def plan_transformers(settings: Settings) -> Plan:
         "model": str(source.folder if not source.from_hub else source.model_id),
         "files": source.fingerprint,
         "device": accelerator.kind,
-        "dtype": _data_type(source, accelerator),
+        "dtype": data_type(source, accelerator),
         "quantize": quantize,
         "port": str(settings.engine_port),
     }
@@ -140,20 +115,6 @@ def _quantization(
     return "nf4", ["4-bit weights (NF4), as the setting quantize is auto"]
 
 
-def _data_type(source: ModelSource, accelerator: Accelerator) -> str:
-    """`auto` is the weights' own type.
-
-    Small models on a CPU compute in float32: half types are emulated there and slower.
-    Cards before Ampere (8.0) have no bfloat16, which is what most checkpoints hold.
-    """
-    if accelerator.kind == "cpu":
-        small = 0 < source.weight_bytes < _FLOAT32_BELOW_BYTES and not source.quantized
-        return "float32" if small else "auto"
-    if accelerator.kind == "cuda" and accelerator.capability is not None:
-        return "auto" if accelerator.capability >= 8.0 else "float16"
-    return "auto"
-
-
 def transformers_command(plan: Plan, port: int, key: str) -> Command:
     """`transformers serve` for `plan`, through `transformers_server.py`, which says why.
 
@@ -177,57 +138,9 @@ def transformers_command(plan: Plan, port: int, key: str) -> Command:
     if plan.options["quantize"] == "nf4":
         argv += ["--quantization", "bnb-4bit"]
     argv += ["--", source.model_id]  # a folder's name may begin with a dash
-    env = engine_environment(offline=local, key=key, threads=_threads(source))
+    env = engine_environment(offline=local, key=key, threads=threads_for(source))
     folder = source.folder.parent if source.folder and not source.from_hub else Path("/")
     return Command(argv, env, folder)
-
-
-def _threads(source: ModelSource) -> int:
-    """Threads to compute with on a CPU: for a small model, one.
-
-    Its layers are over before a second thread has woken up; on two busy cores, 5 million
-    parameters gave 230 tokens a second with one thread and 8 with two.
-    """
-    return 1 if 0 < source.weight_bytes < _ONE_THREAD_BELOW_BYTES else cpu_cores()
-
-
-def engine_environment(*, offline: bool, key: str, threads: int) -> dict[str, str]:
-    """The user's environment without Hearth's own settings, and with what engines need."""
-    env = {k: v for k, v in os.environ.items() if not k.upper().startswith("HEARTH_")}
-    env |= {
-        "ENGINE_API_KEY": key,  # the environment, since everyone can read a command line
-        "PYTHONUNBUFFERED": "1",
-        "TOKENIZERS_PARALLELISM": "false",
-        "HF_HUB_DISABLE_TELEMETRY": "1",
-        "HF_HUB_DISABLE_UPDATE_CHECK": "1",
-        "HF_HUB_DISABLE_PROGRESS_BARS": "1",
-        "DO_NOT_TRACK": "1",
-    }
-    if offline:
-        env |= {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1"}
-    env.setdefault("OMP_NUM_THREADS", str(threads))
-    # Threads that wait sleep, not spin: where others use the cores too, that is twice the speed.
-    env.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    return env
-
-
-def local_client(endpoint: Endpoint, timeout: float = 5.0) -> httpx.Client:
-    """A client for an engine on loopback; the user's proxy settings must not touch it."""
-    headers = {"authorization": f"Bearer {endpoint.api_key}"} if endpoint.api_key else {}
-    # Plain http: to load the certificates would be most of the work of a health check.
-    return httpx.Client(trust_env=False, verify=False, timeout=timeout, headers=headers)
-
-
-def answers_health(endpoint: Endpoint) -> bool:
-    """Whether the server is up, takes our key and serves our model: ours, and no other."""
-    try:
-        with local_client(endpoint) as client:
-            if client.get(endpoint.base_url.removesuffix("/v1") + "/health").status_code != 200:
-                return False
-            listed = client.get(f"{endpoint.base_url}/models")
-            return listed.status_code == 200 and endpoint.model_id in _model_ids(listed)
-    except (httpx.HTTPError, ValueError):
-        return False
 
 
 # a server that runs already ---------------------------------------------------------------
@@ -290,7 +203,7 @@ def _list_models(url: str, key: str) -> tuple[str, list[str]]:
             seen = f"{shown_address(base)}/models {_gave(reply)}"
             try:
                 if reply.status_code == 200:
-                    return base, _model_ids(reply)
+                    return base, listed_ids(reply)
             except ValueError:
                 continue
     raise EngineError(
@@ -304,13 +217,6 @@ def _gave(reply: httpx.Response) -> str:
     if reply.has_redirect_location:
         return f"redirects to {shown_address(reply.headers['location'])}"
     return f"gave {reply.status_code}"
-
-
-def _model_ids(reply: httpx.Response) -> list[str]:
-    try:
-        return [str(entry["id"]) for entry in reply.json()["data"]]
-    except (KeyError, TypeError) as error:
-        raise ValueError(f"not a list of models: {error}") from None
 
 
 def _reason(error: Exception) -> str:
@@ -330,6 +236,22 @@ ENGINES: dict[str, Engine] = {
             ("", "starting Python and torch"),
             ("Loading ", "loading weights"),
             ("Started server process", "opening its port"),
+        ),
+    ),
+    "vllm": Engine(
+        name="vllm",
+        about="A local vLLM server that Hearth starts, from an environment of its own (`python -m "
+        "serving install vllm`): many requests at once, a bounded thinking, a prefix cache.",
+        takes_key=True,
+        plan=plan_vllm,
+        command=vllm_command,
+        ready=answers_health,
+        phases=(
+            ("", "starting Python and vLLM"),
+            ("Starting to load model", "loading weights"),
+            ("Loading weights took", "making the cache and warming up"),
+            ("Capturing CUDA graph", "capturing CUDA graphs"),
+            ("Starting vLLM server", "opening its port"),
         ),
     ),
     "endpoint": Engine(

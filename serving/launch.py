@@ -8,20 +8,24 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-import httpx
-
-from errors import EngineError
+from errors import EngineError, ModelError
 from serving.causes import Cause, explain
-from serving.engines import Endpoint, Engine, Plan, Say, local_client
+from serving.families import Family
+from serving.first_reply import Faulty, check_first_reply
 from serving.guard import GuardedProcess
 from serving.logs import new_log, tail
 from serving.model_source import downloaded_bytes, size_text
 from serving.ports import HOST
+from serving.row import Endpoint, Engine, Plan, Say
 from serving.state import unwritable
 
 LOG_LINES = 30
 _POLL_SECONDS = 0.1
 _SAY_EVERY_SECONDS = 5.0
+_UNSOUND = (
+    "Try another checkpoint of the model, or another data type or engine: float16 overflows in "
+    "some models, and damaged files or a wrong chat template show like this too."
+)
 
 
 class Launch:
@@ -30,9 +34,11 @@ class Launch:
     Raises EngineError when the process or its log can't be made.
     """
 
-    def __init__(self, row: Engine, plan: Plan, *, port: int, key: str, logs: Path) -> None:
+    def __init__(
+        self, row: Engine, plan: Plan, family: Family, *, port: int, key: str, logs: Path
+    ) -> None:
         assert row.command is not None
-        self.row, self.plan = row, plan
+        self.row, self.plan, self.family = row, plan, family
         self._began = time.monotonic()
         command = row.command(plan, port, key)
         try:
@@ -68,7 +74,7 @@ class Launch:
         source = self.plan.source
         if source.folder is None:
             size = size_text(source.download_bytes) if source.download_bytes else "size unknown"
-            say(f"{source.model_id} is not on this machine yet: downloading it ({size})")
+            say(f"{self.plan.loaded_id} is not on this machine yet: downloading it ({size})")
         said, phase = time.monotonic(), ""
         while not self.row.ready(self.endpoint):
             if self.process.wait(_POLL_SECONDS):
@@ -79,7 +85,7 @@ class Launch:
             if doing and (doing != phase or now - said >= _SAY_EVERY_SECONDS):
                 say(f"{doing} ({self.seconds:.0f} s)")
                 said, phase = now, doing
-        self._warm_up(go_on)
+        self._self_test(go_on, say)
 
     def _phase(self) -> str:
         log = self.log_tail(200)
@@ -88,29 +94,29 @@ class Launch:
             return ""
         source = self.plan.source
         if source.folder is None and source.download_bytes:
-            have = min(downloaded_bytes(source.model_id), source.download_bytes)
+            have = min(downloaded_bytes(self.plan.loaded_id), source.download_bytes)
             if have < source.download_bytes:
                 return f"downloading, {size_text(have)} of {size_text(source.download_bytes)}"
         return doing[-1]
 
-    def _warm_up(self, go_on: Callable[[], float]) -> None:
-        """One token: what the first request loads is loaded, and a model that can't is known."""
-        request = {
-            "model": self.endpoint.model_id,
-            "messages": [{"role": "user", "content": "Hi"}],
-            "max_tokens": 1,
-        }
+    def _self_test(self, go_on: Callable[[], float], say: Say) -> None:
+        """A first reply: what it loads is loaded, and a model that isn't sound is known."""
         try:
-            with local_client(self.endpoint, timeout=max(5.0, go_on())) as client:
-                reply = client.post(f"{self.endpoint.base_url}/chat/completions", json=request)
-        except httpx.HTTPError as error:
+            remark = check_first_reply(self.endpoint, self.family, max(5.0, go_on()))
+        except ModelError as error:
             ended = self.process.wait(1.0)
             go_on()
             if ended:
                 raise self.ended("ended at its first reply") from None
-            raise self.failed(f"gave no first reply ({error})") from None
-        if reply.status_code != 200:
-            raise self.failed(f"answered its first request with {reply.status_code}")
+            raise self.failed(f"gave no first reply ({error.message})") from None
+        except Faulty as fault:
+            raise EngineError(
+                f"The engine {self.row.name} runs, but its model is not sound: it {fault}.",
+                fix=f"{_UNSOUND} Its log is {self.log}",
+                log=self.log_tail(),
+            ) from None
+        if remark:
+            say(remark)
 
     def ended(self, how: str) -> EngineError:
         """The error for an engine whose process has ended, with the likely cause in words."""

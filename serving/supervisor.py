@@ -17,7 +17,8 @@ from pathlib import Path
 from types import TracebackType
 
 from errors import Cancelled, EngineError
-from serving.engines import ENGINES, Endpoint, Engine, engine_row
+from serving.engines import ENGINES, Endpoint, Engine, chosen_engine, engine_row
+from serving.first_reply import family_of
 from serving.launch import Launch
 from serving.ports import PortHold
 from serving.state import EngineState, Process, Record, end
@@ -86,7 +87,7 @@ class Supervisor:
             return self.endpoint
         if self._stopping.is_set():
             raise Cancelled("The engine was stopped.")
-        row = engine_row(self.settings.resolved_engine, self._engines)
+        row = engine_row(chosen_engine(self.settings), self._engines)
         if row.connect is not None:
             self.endpoint = row.connect(self.settings, self._say)
             return self.endpoint
@@ -197,7 +198,8 @@ class Supervisor:
             key = secrets.token_urlsafe(24)
         self._say(f"starting {self._row.name} with {self._plan.title} …")
         logs = self.settings.data_dir / "logs"
-        launch = Launch(self._row, self._plan, port=hold.port, key=key, logs=logs)
+        family = family_of(self._plan, self.settings.family)
+        launch = Launch(self._row, self._plan, family, port=hold.port, key=key, logs=logs)
         self._launch, self.log = launch, launch.log
         self._record = Record(
             engine=self._row.name,

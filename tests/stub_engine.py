@@ -3,7 +3,8 @@
 It starts in a tenth of a second, so that a test can kill it many times. Run as
 `stub_engine.py PORT MODEL [FAULT]`; the key comes in ENGINE_API_KEY, as for real engines.
 FAULT: `exit` ends at once with an error, `silent` never listens, `stubborn` ignores SIGTERM
-and starts a child that does too, `refuses` answers completions with 500.
+and starts a child that does too, `refuses` answers completions with 500, `garbage` says
+`!!!!`, as a model does whose half-precision numbers overflow.
 """
 
 import json
@@ -30,7 +31,17 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         self.rfile.read(int(self.headers.get("content-length", 0)))
-        self.reply(500 if FAULT == "refuses" else 200, {"choices": []})
+        if FAULT == "refuses":
+            self.reply(500, {})
+            return
+        self.send_response(200)
+        self.send_header("content-type", "text/event-stream")
+        self.end_headers()
+        said = "!" * 40 if FAULT == "garbage" else "17 and 25.</think>That is 42."
+        for delta, finish in (({"content": said}, None), ({}, "stop")):
+            choice = {"index": 0, "delta": delta, "finish_reason": finish}
+            self.wfile.write(f"data: {json.dumps({'choices': [choice]})}\n\n".encode())
+        self.wfile.write(b"data: [DONE]\n\n")
 
     def reply(self, status: int, data: dict) -> None:
         body = json.dumps(data).encode()

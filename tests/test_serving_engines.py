@@ -41,7 +41,7 @@ def test_every_row_either_starts_or_connects() -> None:
     for name, row in ENGINES.items():
         assert row.name == name and row.about.endswith(".")
         assert (row.connect is None) == bool(row.plan and row.command and row.ready)
-    assert set(ENGINES) == {"transformers", "endpoint"}
+    assert set(ENGINES) == {"transformers", "vllm", "endpoint"}
 
 
 # how transformers is started --------------------------------------------------------------------
@@ -87,7 +87,7 @@ def test_a_large_model_gets_all_cores_and_the_user_decides(
     toy: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
-    monkeypatch.setattr("serving.engines._ONE_THREAD_BELOW_BYTES", 1)
+    monkeypatch.setattr("serving.row._ONE_THREAD_BELOW_BYTES", 1)
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     assert command(make_settings(model=str(toy)))[1]["OMP_NUM_THREADS"] == str(cpu_cores())
     monkeypatch.setenv("OMP_NUM_THREADS", "7")

@@ -16,14 +16,15 @@ from errors import Cancelled, EngineError, SettingsError
 from serving.engines import ENGINES
 from serving.guard import GuardedProcess
 from serving.logs import KEPT, new_log, tail
+from serving.model_source import BUNDLED_FOLDER
 from serving.ports import PortHold
 from serving.state import Process, all_records
 from serving.supervisor import Supervisor
 from tests.engine_help import alive, client, eventually, kill, make_settings, start_app, stub_table
 
 
-def test_an_app_killed_with_sigkill_leaves_no_process(toy: Path, tmp_path: Path) -> None:
-    app, pid, base_url = start_app(toy, tmp_path, stub=False)
+def test_an_app_killed_with_sigkill_leaves_no_process(tmp_path: Path) -> None:
+    app, pid, base_url = start_app(BUNDLED_FOLDER, tmp_path, stub=False)
     (_, record), *_ = all_records(tmp_path / "engines")
     assert alive(pid, record.guard.pid) == [pid, record.guard.pid]
     app.kill()
@@ -165,7 +166,7 @@ def test_a_real_engine_that_can_not_load_its_model(toy: Path, tmp_path: Path) ->
     (broken / "config.json").write_text(json.dumps(config))
     with pytest.raises(EngineError) as caught:
         Supervisor(make_settings(broken, tmp_path)).start()
-    assert "transformers does not know this architecture" in caught.value.message
+    assert "the engine does not know this architecture" in caught.value.message
     assert len(caught.value.log.splitlines()) <= 30 and "nonesuch" in caught.value.log
 
 
@@ -180,8 +181,15 @@ def test_an_engine_that_never_becomes_ready(toy: Path, tmp_path: Path) -> None:
 
 
 def test_an_engine_that_can_not_reply(toy: Path, tmp_path: Path) -> None:
-    with pytest.raises(EngineError, match="answered its first request with 500"):
+    with pytest.raises(EngineError, match=r"gave no first reply .*500"):
         Supervisor(make_settings(toy, tmp_path), engines=stub_table("refuses")).start()
+
+
+def test_an_engine_whose_model_is_not_sound(toy: Path, tmp_path: Path) -> None:
+    supervisor = Supervisor(make_settings(toy, tmp_path), engines=stub_table("garbage"))
+    with pytest.raises(EngineError, match=r"not sound: it says one thing over and over .*!!!!"):
+        supervisor.start()
+    assert supervisor._launch is not None and not alive(supervisor._launch.process.pid)
 
 
 def test_a_start_can_be_stopped(toy: Path, tmp_path: Path) -> None:

@@ -83,7 +83,7 @@ def _vllm(sized: Sized, shape: Shape, served_as: str) -> list[Flag]:
     if way.eager:
         saved = "CUDA graphs would take the memory that the cache needs; replies are slower"
         flags.append(Flag("--enforce-eager", "", saved))
-    flags += _thinking(shape, served_as)
+    flags += thinking_flags(shape, served_as)
     flags.append(
         Flag(
             "--enable-prompt-tokens-details",
@@ -94,7 +94,8 @@ def _vllm(sized: Sized, shape: Shape, served_as: str) -> list[Flag]:
     return flags
 
 
-def _thinking(shape: Shape, served_as: str) -> list[Flag]:
+def thinking_flags(shape: Shape, served_as: str) -> list[Flag]:
+    """vLLM's arguments for a model that thinks; none for others."""
     parser = reasoning_parser(shape, served_as)
     if not parser:
         return []

@@ -1,0 +1,201 @@
+"""The row `vllm`: how a vLLM server is planned and started, from an environment of its own.
+
+On an NVIDIA GPU its flags are those of the serving plan (`python -m serving plan`), which may
+load a quantised checkpoint under the name that was asked for. On a CPU it runs only when it is
+named: PyPI's CPU build is a third party's, and good for small models and for tests.
+
+Seen in vLLM 0.32, by running it: the server is `python -m vllm.entrypoints.openai.api_server`,
+as the `vllm` command of the CPU build looks for package metadata under another name; the key
+is taken from VLLM_API_KEY and asked for on /v1, not on /health and /metrics.
+"""
+
+import dataclasses
+import os
+import shutil
+from pathlib import Path
+
+from errors import EngineError, HearthError, SettingsError
+from serving import install
+from serving.hardware import Accelerator, Hardware, look
+from serving.model_source import ModelSource, resolve_model
+from serving.plan import ServingPlan, Wishes, make_plan
+from serving.plan.flags import thinking_flags
+from serving.plan.result import gib
+from serving.plan.source import Found, find_model, on_disk
+from serving.ports import HOST
+from serving.row import Command, Plan, data_type, engine_environment, threads_for
+from settings import Settings
+
+_CPU_CACHE_GIB = 1  # of main memory for the KV cache
+_CPU_SEQUENCES = 32
+_EAGER_BELOW_BYTES = 100 << 20
+
+
+def plan_vllm(settings: Settings) -> Plan:
+    """Check the model and the environment, and settle the flags. Starts nothing.
+
+    Raises InputError, SettingsError or EngineError for what can't be at all. What only can't be
+    now (not installed, no room beside what runs) is the plan's `obstacle`.
+    """
+    if settings.quantize == "nf4":
+        raise SettingsError(
+            "Setting quantize: vLLM loads no NF4 weights (bitsandbytes left it with 0.28).",
+            fix="Set HEARTH_QUANTIZE to auto or none, or HEARTH_ENGINE to transformers.",
+        )
+    source = resolve_model(settings.model)
+    hardware = look(ask_hub=False)
+    if hardware.gpus:
+        return _on_gpu(settings, source, hardware)
+    return _on_cpu(settings, source, hardware)
+
+
+def takes_it(settings: Settings) -> bool:
+    """Whether vLLM is installed for this machine's GPU, and what the model's plan names."""
+    if install.CUDA.versions() is None:
+        return False
+    hardware = look(ask_hub=False)
+    if not hardware.gpus:
+        return False
+    try:
+        wishes = _wishes(settings, None)
+        planned = make_plan(hardware, _found(settings, hardware).shape, wishes, have=on_disk)
+    except HearthError:
+        return False
+    return planned.fits and planned.engine == "vllm"
+
+
+def _wishes(settings: Settings, engine: str | None = "vllm") -> Wishes:
+    return Wishes(engine=engine, checkpoint="bf16" if settings.quantize == "none" else None)
+
+
+def _found(settings: Settings, hardware: Hardware) -> Found:
+    return find_model(settings.model, settings.model, lambda: hardware.hub)
+
+
+def _on_gpu(settings: Settings, source: ModelSource, hardware: Hardware) -> Plan:
+    found = _found(settings, hardware)
+    serving = make_plan(
+        hardware, found.shape, _wishes(settings), have=on_disk, served_as=source.model_id
+    )
+    gpu = hardware.gpus[0]
+    loaded, checkpoint = source, ""
+    if serving.checkpoint not in (source.model_id, str(source.folder)) and source.from_hub:
+        loaded, checkpoint = resolve_model(serving.checkpoint), serving.checkpoint
+        loaded = _named(loaded, source)
+    return Plan(
+        loaded,
+        Accelerator("cuda", gpu.name, gpu.reason, gpu.capability),
+        # Not the flags: they go by the memory that is free, which an engine that runs has taken.
+        _identity(settings, source, "cuda") | {"quantize": settings.quantize},
+        tuple(serving.reasons),
+        checkpoint=checkpoint,
+        arguments=tuple(serving.arguments),
+        environment={flag.name: flag.value for flag in serving.environment},
+        obstacle=_obstacle(install.CUDA) or _does_not_fit(serving),
+    )
+
+
+def _named(loaded: ModelSource, asked: ModelSource) -> ModelSource:
+    """Another checkpoint of a model, under the name of the one that was asked for."""
+    return dataclasses.replace(loaded, model_id=asked.model_id)
+
+
+def _does_not_fit(serving: ServingPlan) -> HearthError | None:
+    if serving.fits:
+        return None
+    smaller = f"Set HEARTH_MODEL to {serving.next.model}, which fits, or s" if serving.next else "S"
+    return EngineError(
+        f"{serving.model} does not fit with vLLM on {serving.device}: {serving.lacks} is short by "
+        f"{gib(serving.shortfall_bytes)}.",
+        fix=f"{smaller}ee `python -m serving plan --model {serving.model}`.",
+    )
+
+
+def _obstacle(environment: install.Environment) -> HearthError | None:
+    try:
+        install.require(environment)
+    except HearthError as error:
+        return error
+    return None
+
+
+def _identity(settings: Settings, source: ModelSource, device: str) -> dict[str, str]:
+    """What two apps must have in common to share an engine."""
+    return {
+        "model": str(source.folder if not source.from_hub else source.model_id),
+        "files": source.fingerprint,
+        "device": device,
+        "port": str(settings.engine_port),
+    }
+
+
+def _on_cpu(settings: Settings, source: ModelSource, hardware: Hardware) -> Plan:
+    cannot = install.cpu_obstacle()
+    if cannot:
+        raise SettingsError(
+            f"Setting engine: there is no NVIDIA GPU here ({hardware.gpu_reason}), and {cannot}.",
+            fix="Set HEARTH_ENGINE to auto, or HEARTH_ENDPOINT_URL to a vLLM elsewhere.",
+        )
+    accelerator = Accelerator("cpu", "CPU", hardware.gpu_reason)
+    dtype = data_type(source, accelerator)
+    arguments = [
+        *("--served-model-name", source.model_id),
+        *("--dtype", dtype),
+        *("--max-model-len", "auto"),  # the longest whose cache fits, at most the model's own
+        *("--max-num-seqs", str(_CPU_SEQUENCES)),
+        "--enable-prompt-tokens-details",  # how much of a prompt came from the prefix cache
+    ]
+    for flag in thinking_flags(_found(settings, hardware).shape, source.model_id):
+        arguments += flag.words
+    if source.weight_bytes < _EAGER_BELOW_BYTES or shutil.which("g++") is None:
+        # To compile takes a compiler, and for a small model longer than it ever saves.
+        arguments.append("--enforce-eager")
+    return Plan(
+        source,
+        accelerator,
+        _identity(settings, source, "cpu") | {"dtype": dtype},
+        (f"on CPU: {hardware.gpu_reason}",),
+        arguments=tuple(arguments),
+        environment={"VLLM_CPU_KVCACHE_SPACE": str(_CPU_CACHE_GIB)},
+        obstacle=_obstacle(install.CPU),
+    )
+
+
+def vllm_command(plan: Plan, port: int, key: str) -> Command:
+    """The server for `plan`. Raises its obstacle, if there is one.
+
+    A folder goes by its name from its parent, as clients need not see the machine's paths.
+    """
+    if plan.obstacle is not None:
+        raise plan.obstacle
+    on_cpu = plan.options["device"] == "cpu"
+    python = install.require(install.CPU if on_cpu else install.CUDA)
+    source = plan.source
+    local = source.folder is not None
+    argv = [
+        str(python),
+        "-P",  # the working folder must not shadow a package
+        *("-m", "vllm.entrypoints.openai.api_server"),
+        *("--host", HOST, "--port", str(port)),
+        *_model(plan),
+        *plan.arguments,
+        "--disable-uvicorn-access-log",  # it would push what matters out of the log's end
+    ]
+    env = engine_environment(offline=local, key=key, threads=threads_for(source))
+    env |= {
+        "VLLM_API_KEY": key,
+        "VLLM_NO_USAGE_STATS": "1",
+        "PATH": os.pathsep.join([str(python.parent), env.get("PATH", os.defpath)]),
+        **plan.environment,
+    }
+    del env["ENGINE_API_KEY"]
+    folder = source.folder.parent if source.folder and not source.from_hub else Path("/")
+    return Command(argv, env, folder)
+
+
+def _model(plan: Plan) -> list[str]:
+    source = plan.source
+    if source.folder is not None and not source.from_hub:
+        return ["--model", f"./{source.folder.name}"]  # a name may begin with a dash
+    repo, _, revision = plan.loaded_id.partition("@")
+    return ["--model", repo, *(["--revision", revision] if revision else [])]
