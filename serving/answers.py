@@ -57,7 +57,20 @@ def find_answer(text: str, cut: bool = False) -> str | None:
     )
     if announces and cut:
         return None
-    return _plain(rest if announces else first)
+    return _plain(rest if announces else _bracketed(rest) or first)
+
+
+def _bracketed(rest: str) -> str | None:
+    """The lines up to where the brackets of the first one close, such as those of a table."""
+    depth, lines = 0, []
+    for line in rest[:_BOX_CHARS].split("\n"):
+        lines.append(line)
+        depth += sum(line.count(c) for c in "([{") - sum(line.count(c) for c in ")]}")
+        if depth <= 0:
+            return "\n".join(lines)
+        if not line.strip():
+            break
+    return None
 
 
 def _sentence(text: str) -> str | None:

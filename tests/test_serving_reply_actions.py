@@ -124,6 +124,8 @@ SENTENCES = {
     "two boxes of one sentence": (r"$\boxed{1}$ no: \(\boxed{81}\) and \(\boxed{256}\).", "81, 256"),
     "a unit in a box": (r"$\boxed{17 \text{ minutes}}$", "17 minutes"),
     "a space before the box": (r"\boxed {5}", "5"),
+    "a table": ("Answer: [[1, 2],\n         [3, 4]]\n\nBye.", "[[1, 2],\n         [3, 4]]"),
+    "an open bracket": ("Answer: 3 (more or less\n\nBye.", "3 (more or less"),
     "unsure": ("The answer is probably 3.", None),
     "to be looked up": ("The answer is in the table. Let me read it.", None),
     "more to do": ("The answer is 3. Next I will check it.", None),
