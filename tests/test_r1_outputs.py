@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from serving.repeats import Repeats
 from serving.reply import Reply, ReplySplitter
 
 FOLDER = Path(__file__).resolve().parents[2] / "shared" / "r1_outputs"
@@ -127,3 +128,15 @@ def test_boxes_are_found() -> None:
         reply = read(row["raw"])
         if boxes and reply.code is None:
             assert reply.answer is not None
+
+
+def test_endless_loops_are_noticed_and_little_else() -> None:
+    def noticed(row: dict[str, Any]) -> bool:
+        watch = Repeats()
+        return any(watch.feed(row["raw"][at : at + 4]) for at in range(0, len(row["raw"]), 4))
+
+    looping = {"endless_loop", "heavy_repetition", "repeated_close", "truncated_think"}
+    endless = [row for row in ROWS if "endless_loop" in row["categories"]]
+    assert all(noticed(row) for row in endless)
+    others = [row for row in ROWS if not looping & set(row["categories"])]
+    assert sum(noticed(row) for row in others) <= len(others) // 50
