@@ -164,6 +164,8 @@ class Session:
             first = len(self._events)
         try:
             names = attach(files, self.workspace)
+            if names:
+                self._executor.keep(names)
             self._files += [name for name in names if name not in self._files]
             started = RunStarted(
                 uuid.uuid4().hex[:12],

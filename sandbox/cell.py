@@ -45,6 +45,7 @@ class Cell:
         self._idle_seconds = idle_seconds
         self._notes: list[str] = []
         self._last_used = time.monotonic()
+        self._broke_before = False  # the quota, in the step before
         self._closed = False
         self._app = os.getpid()
         self._starting = threading.Lock()
@@ -128,16 +129,23 @@ class Cell:
         found = self.place.look()
         breach = breach_of(found, self.place.quota)
         if breach is None and not (outcome.breach and outcome.breach.disk):
+            self._broke_before = False
             return found, ""
         outcome.breach = outcome.breach or breach
-        removed = self.place.restore(before)
-        found = self.place.look()
-        found.bytes += self.watch.nameless() if self.watch is not None else 0
-        if self.worker is not None and breach_of(found, self.place.quota):
-            self.drop()  # a thread of the code goes on writing, or it holds what was removed
-            outcome.gone = "went on writing"
+        again, self._broke_before = self._broke_before, True
+        if self.worker is not None and again:  # a thread of the code goes on writing
+            self._end(outcome)
+        with self.worker.paused() if self.worker is not None else contextlib.nullcontext():
             removed = self.place.restore(before)
-        return self.place.look(), removed
+            found = self.place.look()
+            found.bytes += self.watch.nameless() if self.watch is not None else 0
+        if self.worker is not None and breach_of(found, self.place.quota):
+            self._end(outcome)  # it holds what was removed
+        return found, removed
+
+    def _end(self, outcome: Outcome) -> None:
+        self.drop()
+        outcome.gone = "left too much in the workspace"
 
     def tend(self) -> None:
         """Between steps: end a worker that nobody uses, or that breaks its limits."""

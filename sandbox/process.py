@@ -7,7 +7,7 @@ import signal
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -183,8 +183,20 @@ class WorkerProcess:
 
     def interrupt(self) -> None:
         """Ask the running code to stop (SIGINT)."""
+        self._signal(signal.SIGINT)
+
+    @contextlib.contextmanager
+    def paused(self) -> Iterator[None]:
+        """Meanwhile the process and its threads do nothing."""
+        try:
+            self._signal(signal.SIGSTOP)
+            yield
+        finally:
+            self._signal(signal.SIGCONT)
+
+    def _signal(self, number: int) -> None:
         with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(self.pid, signal.SIGINT)
+            os.killpg(self.pid, number)
 
     def kill(self) -> None:
         """End the worker and every process that it started and that can still be found."""
