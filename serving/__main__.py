@@ -36,6 +36,10 @@ Port = Annotated[
 ]
 
 
+def _nothing(line: str) -> None:
+    pass
+
+
 @app.command()
 def install(
     engine: Annotated[str, typer.Argument(help="The engine: vllm.")],
@@ -43,6 +47,7 @@ def install(
         bool, typer.Option("--cpu", help="The build for x86-64 CPUs, for small models and tests.")
     ] = False,
     again: Annotated[bool, typer.Option("--again", help="Even if it is installed.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Say only what went wrong.")] = False,
 ) -> None:
     """Install an engine into an environment of its own: minutes, and gigabytes."""
     if engine != "vllm":
@@ -53,7 +58,8 @@ def install(
             f"There is no engine {engine!r} to install.", fix="Name vllm; the others are there."
         )
     say = functools.partial(err.print, style="dim", markup=False, soft_wrap=True)
-    installing.install(installing.CPU if cpu else installing.CUDA, say, again=again)
+    environment = installing.CPU if cpu else installing.CUDA
+    installing.install(environment, _nothing if quiet else say, again=again)
 
 
 @app.command()

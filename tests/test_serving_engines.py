@@ -14,7 +14,7 @@ from serving.causes import explain
 from serving.engines import ENGINES, engine_row
 from serving.hardware import cpu_cores, find_accelerator
 from serving.model_source import resolve_model
-from serving.transformers_server import RequireKey
+from serving.transformers_server import RequireKey, compute_with_what_the_card_has
 from settings import Settings, load_settings
 
 
@@ -189,3 +189,25 @@ def test_a_websocket_needs_the_key_too() -> None:
 def test_causes_in_words(log: str, code: int | None, said: str) -> None:
     cause = explain(f"INFO: starting\n{log}\nTraceback …", code)
     assert said in cause.what and cause.fix.endswith(".")
+
+
+@pytest.mark.parametrize(
+    ("capability", "compute"), [((7, 5), "float16"), ((8, 0), "bfloat16"), ((12, 0), "bfloat16")]
+)
+def test_4_bits_are_computed_with_in_a_type_the_card_has(
+    capability: tuple[int, int], compute: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import torch
+    from transformers.cli.serving.model_manager import ModelManager
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda: capability)
+    manager = type("Manager", (ModelManager,), {})
+    compute_with_what_the_card_has(manager)
+    asked = manager.__new__(manager)
+    asked.quantization = "bnb-4bit"
+    config = asked.get_quantization_config()
+    assert config.bnb_4bit_compute_dtype == getattr(torch, compute)
+    assert config.bnb_4bit_quant_type == "nf4" and config.bnb_4bit_use_double_quant
+    asked.quantization = None
+    assert asked.get_quantization_config() is None
