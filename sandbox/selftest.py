@@ -19,7 +19,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -202,10 +202,12 @@ def impossible(tier: str) -> str:
     return ""
 
 
-def _private_user(workspace: Path) -> int:
+def _private_user(workspace: Path, more: Iterable[str] = ()) -> int:
+    """`more` are further folders that the user has to be able to read."""
     if sys.platform != "linux":
         raise OSError("only Linux has workers with a user id of their own")
-    return rights.private_user(workspace, [Path(sys.executable), *readable.python()])
+    needed = [Path(sys.executable), *readable.python(), *map(Path, more)]
+    return rights.private_user(workspace, needed)
 
 
 def _own_user_possible(tier: str) -> bool:
@@ -224,7 +226,7 @@ def _confinement(tier: str, workspace: Path, *, own_user: bool, **limits: Any) -
     workspace, uid = workspace.resolve(), None  # the code sees its real name, on macOS too
     if own_user:
         try:
-            uid = _private_user(workspace)
+            uid = _private_user(workspace, limits.get("readable", ()))
         except OSError as error:
             if tier == "uid":
                 raise SandboxError(

@@ -1,6 +1,8 @@
 """The executor's conformance suite, in every tier of confinement that runs real Python."""
 
 import inspect
+import shutil
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -16,9 +18,18 @@ pytest.register_assert_rewrite("tests.executor_checks")
 from tests import executor_conformance  # noqa: E402
 
 
+@pytest.fixture
+def open_folder() -> Iterator[Path]:
+    """A folder that every user may enter: pytest's own are closed to a user id of its own."""
+    folder = Path(tempfile.mkdtemp(prefix="hearth-conformance-")).resolve()
+    folder.chmod(0o755)
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)
+
+
 # The restricted interpreter has a suite of its own: most of this is beyond its language.
 @pytest.fixture(params=[tier for tier in TIERS if tier != "restricted"])
-def make(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[..., Any]]:
+def make(request: pytest.FixtureRequest, open_folder: Path) -> Iterator[Callable[..., Any]]:
     try:
         selftest.choose(request.param)
     except SandboxError as error:
@@ -26,7 +37,7 @@ def make(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[..
     made: list[SandboxExecutor] = []
 
     def build(**options: Any) -> SandboxExecutor:
-        workspace = tmp_path / f"workspace-{len(made)}"
+        workspace = open_folder / f"workspace-{len(made)}"
         executor = SandboxExecutor(workspace, confine=request.param, **options)
         made.append(executor)
         return executor

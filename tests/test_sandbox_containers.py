@@ -23,6 +23,7 @@ from pathlib import Path
 import pytest
 
 from sandbox.confine import TIERS
+from tests import executor_conformance
 from tests.containers import bundle
 from tests.containers.room import ROOT, UID, Room, reachable, room, without_rights
 from tests.executor_checks import confinement
@@ -32,7 +33,7 @@ pytestmark = [
     pytest.mark.timeout(900),
 ]
 _SECONDS = 800
-_FILE = "tests/test_sandbox_confinement.py"
+_FILE, _SUITE = "tests/test_sandbox_confinement.py", "tests/test_sandbox_conformance.py"
 
 
 @pytest.fixture
@@ -49,11 +50,14 @@ def folder() -> Iterator[Path]:
 Run = Callable[[list[str]], "subprocess.CompletedProcess[str]"]
 
 
-def go_through(run: Run, python: Path, tiers: list[str], folder: Path, results: str = "") -> None:
+def go_through(
+    run: Run, python: Path, tiers: list[str], folder: Path, *, whole: str = "", results: str = ""
+) -> None:
     """The first tier is what is chosen there, and all of them pass.
 
-    The first goes through every item, the others through what the kernel refuses. `results` is
-    the folder `results` as it is called there.
+    The first goes through every item, the others through what the kernel refuses; the tier
+    `whole` through the executor's suite too. `results` is the folder `results` as it is called
+    there.
     """
     status = run([str(python), "-B", "-m", "sandbox", "status", "--json"])
     assert status.returncode == 0, status.stdout + status.stderr
@@ -64,27 +68,28 @@ def go_through(run: Run, python: Path, tiers: list[str], folder: Path, results: 
         for check in confinement.CHECKS
         if number == 0 or confinement.item(check) in confinement.BY_THE_KERNEL
     ]
+    if whole:
+        asked += [
+            f"{_SUITE}::test_conforms[{whole}-{c.__name__}]" for c in executor_conformance.CHECKS
+        ]
     report = f"--junit-xml={results or folder / 'results'}/out.xml"
     options = ["-q", "-p", "no:cacheprovider", "--tb=short", "--no-header", report]
     done = run([str(python), "-B", "-m", "pytest", *options, *asked])
     assert (folder / "results" / "out.xml").exists(), (done.stdout + done.stderr)[-3000:]
-    verdict(folder / "results" / "out.xml", tiers)
+    verdict(folder / "results" / "out.xml", len(asked))
 
 
-def verdict(report: Path, tiers: list[str]) -> None:
-    """Every tier was there, and every check passed."""
-    passed: dict[str, int] = {}
-    wrong = []
+def verdict(report: Path, asked: int) -> None:
+    """Every check was made, and passed."""
+    passed, wrong = 0, []
     for case in ET.parse(report).getroot().iter("testcase"):
-        tier, _, check = case.attrib["name"].partition("[")[2].rstrip("]").partition("-")
         problem = next((each for each in case if each.tag in ("failure", "error", "skipped")), None)
         if problem is None:
-            passed[tier] = passed.get(tier, 0) + 1
+            passed += 1
         else:
-            wrong.append(f"{tier} {check}: {problem.tag} {(problem.text or '')[-700:]}")
-    assert not wrong, f"{len(wrong)} of {sum(passed.values()) + len(wrong)}:\n" + "\n".join(wrong)
-    whole, part = confinement.ITEMS, len(confinement.BY_THE_KERNEL)
-    assert passed == {tier: part if n else whole for n, tier in enumerate(tiers)}
+            wrong.append(f"{case.attrib['name']}: {problem.tag} {(problem.text or '')[-700:]}")
+    assert not wrong, f"{len(wrong)} of {passed + len(wrong)}:\n" + "\n".join(wrong)
+    assert passed == asked
 
 
 def possible(*wanted: str, namespaces: bool = False) -> list[str]:
@@ -126,7 +131,7 @@ def test_as_a_user_without_rights(folder: Path) -> None:
     def run(command: list[str]) -> "subprocess.CompletedProcess[str]":
         return without_rights(command, cwd=place.checkout, variables=known, seconds=_SECONDS)
 
-    go_through(run, place.python, tiers, folder)
+    go_through(run, place.python, tiers, folder, whole=tiers[0])
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs an administrator's rights")
@@ -147,7 +152,7 @@ def test_as_root_with_user_ids_to_give_away(folder: Path) -> None:
             timeout=_SECONDS,
         )
 
-    go_through(run, place.python, tiers, folder)
+    go_through(run, place.python, tiers, folder, whole="uid")
 
 
 @pytest.mark.parametrize(
@@ -181,7 +186,8 @@ def test_in_a_container(uid: int, landlock: bool, wanted: list[str], folder: Pat
             landlock=landlock,
         )
 
-    go_through(run, Path(sys.executable), tiers, folder, results="/results")
+    whole = "" if landlock or uid == 0 else tiers[0]
+    go_through(run, Path(sys.executable), tiers, folder, whole=whole, results="/results")
 
 
 def test_a_place_that_others_can_not_enter_is_told_from_one_they_can(folder: Path) -> None:

@@ -64,8 +64,8 @@ def check_imports_can_be_narrowed(make: Make) -> None:
     assert said in fails(executor, "import other")
 
 
-def check_packages_of_the_session(make: Make, tmp_path: Path) -> None:
-    folder = tmp_path / "packages"
+def check_packages_of_the_session(make: Make, open_folder: Path) -> None:
+    folder = open_folder / "packages"
     folder.mkdir()
     executor = make(packages=folder)
     assert "No module named 'extra_words'" in fails(executor, "import extra_words")

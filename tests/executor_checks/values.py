@@ -148,13 +148,13 @@ PLOTLY = {
 }
 
 
-def check_plotly_s_figures_become_pages(make: Make, tmp_path: Path) -> None:
+def check_plotly_s_figures_become_pages(make: Make, open_folder: Path) -> None:
     """With a stand-in that has plotly's places: the real one is not among what comes with us."""
     for name, text in PLOTLY.items():
-        path = tmp_path / "packages" / name
+        path = open_folder / "packages" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
-    executor = make(packages=tmp_path / "packages")
+    executor = make(packages=open_folder / "packages")
     code = "import plotly.graph_objects as go\nfig = go.Figure()\nfig.show()"
     assert executor(code).output == "Saved: figure-1.html"
     assert _names(executor) == ["figure-1.html"]
