@@ -13,10 +13,12 @@ with U+FFFD in their place.
 
 Both sides are hostile to each other's sizes: a length above `MAX_FRAME` is refused when its
 header is read, and a large value is counted before it is built (`MAX_ITEMS`), since a few
-bytes of MessagePack can ask for a hundred times their size in objects.
+bytes of MessagePack can ask for a hundred times their size in objects. Keys that were made to
+have one hash are refused: a dictionary of n such keys takes time in the square of n.
 """
 
 import struct
+from collections import Counter
 from collections.abc import Callable, Iterator
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal, InvalidOperation
@@ -27,8 +29,10 @@ import msgspec
 
 MAX_FRAME = 16 * 1024 * 1024
 MAX_DEPTH = 64
+_MAX_NESTED = 1_000  # of brackets, tags included; Python's own limit on building is about that
 MAX_ITEMS = 1_000_000
 _UNCOUNTED = 1024 * 1024  # values shorter than this are built without being counted first
+_MAX_ALIKE = 100  # keys of one dictionary or set with the same hash
 
 _header = struct.Struct(">I")
 _encoder = msgspec.msgpack.Encoder()
@@ -87,6 +91,7 @@ class Frames:
 
 def _message(body: bytes) -> list[Any]:
     _check_count(body)
+    _check_keys(body)
     try:
         message = _decoder.decode(body)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
@@ -112,6 +117,7 @@ def unpack(body: bytes) -> Any:
     if type(body) is not bytes:
         raise WireError("a value that is not bytes")
     _check_count(body)
+    _check_keys(body)
     try:
         return _raise_value(_decoder.decode(body))
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
@@ -179,13 +185,20 @@ _LOWER: dict[type, tuple[int, Callable[[Any], Any]]] = {
 def _pairs(flat: list[Any]) -> dict[Any, Any]:
     if len(flat) % 2:
         raise ValueError("a key without a value")
-    return dict(zip(flat[::2], flat[1::2], strict=True))
+    return dict(zip(_hashed(flat[::2]), flat[1::2], strict=True))
+
+
+def _hashed(keys: list[Any]) -> list[Any]:
+    """The keys, unless very many of them have the same hash. Raises ValueError, TypeError."""
+    if len(keys) > _MAX_ALIKE and max(Counter(map(hash, keys)).values()) > _MAX_ALIKE:
+        raise ValueError("too many keys with the same hash")
+    return keys
 
 
 _RAISE: dict[int, tuple[type, Callable[[Any], Any]]] = {
     _TUPLE: (list, tuple),
-    _SET: (list, set),
-    _FROZENSET: (list, frozenset),
+    _SET: (list, lambda items: set(_hashed(items))),
+    _FROZENSET: (list, lambda items: frozenset(_hashed(items))),
     _DICT: (list, _pairs),
     _BIGINT: (str, lambda text: int(text, 16)),
     _DATETIME: (str, datetime.fromisoformat),
@@ -231,6 +244,41 @@ def _check_count(body: bytes) -> None:
         if items > MAX_ITEMS:
             raise TooLarge(f"a value of more than {MAX_ITEMS:,} items")
         position += _width(body, position)
+
+
+def _check_keys(body: bytes) -> None:
+    """Refuse lists as keys, by reading headers only: they would become tuples, whose hashes
+    can be chosen, before anything could look at them. Maps of a few keys do no harm."""
+    if b"\xde" not in body and b"\xdf" not in body:
+        return
+    inside: list[list[int]] = []  # of every list and map: what is left of it, 1 for a map
+    position = 0
+    while position < len(body):
+        while inside and not inside[-1][0]:
+            inside.pop()
+        count, is_map = _header_at(body, position)
+        if inside:
+            left, in_map = inside[-1]
+            if in_map and left % 2 == 0 and count >= 0 and not is_map:
+                raise WireError("a list as a key")
+            inside[-1][0] -= 1
+        if count > 0:
+            inside.append([count * 2 if is_map else count, is_map])
+        if len(inside) > _MAX_NESTED:
+            raise WireError("data nested too deep")
+        position += _width(body, position)
+
+
+def _header_at(body: bytes, position: int) -> tuple[int, bool]:
+    """How many items a list or pairs a map has that begins here, -1 for anything else; and
+    whether it is a map."""
+    first = body[position]
+    if 0x80 <= first < 0xA0:
+        return first & 0x0F, first < 0x90
+    if 0xDC <= first <= 0xDF:
+        size = 4 if first & 1 else 2
+        return int.from_bytes(body[position + 1 : position + 1 + size], "big"), first >= 0xDE
+    return -1, False
 
 
 _FIXED = {0xC0: 1, 0xC2: 1, 0xC3: 1, 0xCA: 5, 0xCB: 9, 0xCC: 2, 0xCD: 3, 0xCE: 5, 0xCF: 9}

@@ -175,3 +175,55 @@ def test_many_small_items_are_counted_before_they_are_built(item: bytes) -> None
 def test_a_large_text_is_one_item() -> None:
     text = "漢字\x80" * 2_000_000
     assert wire.unpack(wire.pack({"text": [text]})) == {"text": [text]}
+
+
+# Python's hash of an integer is its remainder by this prime, of a tuple a mixture of its items'.
+_PRIME, _WORD = 2**61 - 1, 2**64
+_P1, _P2, _P5 = 11400714785074694791, 14029467366897019727, 2870177450012600261
+
+
+def _turned(value: int, bits: int) -> int:
+    return ((value << bits) | (value >> (64 - bits))) % _WORD
+
+
+def _pairs_with_one_hash(count: int) -> list[tuple[int, int]]:
+    """Pairs of numbers whose tuples have the same hash (CPython's Objects/tupleobject.c)."""
+    wanted = _turned(123456789 * pow(_P1, -1, _WORD) % _WORD, 33)
+    found: list[tuple[int, int]] = []
+    first = 0
+    while len(found) < count:
+        first += 1
+        begun = _turned((_P5 + first * _P2) % _WORD, 31) * _P1 % _WORD
+        second = (wanted - begun) * pow(_P2, -1, _WORD) % _WORD
+        if second < _PRIME:
+            found.append((first, second))
+    return found
+
+
+def test_keys_made_to_have_one_hash_are_refused() -> None:
+    """4,000 such take the app half a second, 40,000 a minute in which nothing else runs."""
+    tagged = [{5: hex(_PRIME * number)} for number in range(1, 4001)]
+    flat: list[object] = [part for key in tagged for part in (key, None)]
+    for value in ({2: tagged}, {3: tagged}, {4: flat}):
+        with pytest.raises(wire.WireError, match="the same hash"):
+            wire.unpack(msgspec.msgpack.encode(value))
+    pairs = _pairs_with_one_hash(4000)
+    assert len(set(map(hash, pairs[:50]))) == 1
+    body = msgspec.msgpack.encode(dict.fromkeys(pairs[:2]) | {number: 0 for number in range(20)})
+    assert len(body) < 200  # the decoder alone would make tuples of them
+    few = msgspec.msgpack.encode({"a": [{"b": [1] * 20}] * 300, **{str(n): [] for n in range(300)}})
+    assert wire.unpack(few)["299"] == []
+    many = b"\xdf" + len(pairs).to_bytes(4, "big")
+    many += b"".join(msgspec.msgpack.encode(pair) + b"\xc0" for pair in pairs)
+    for refused in (body, many, b"\x91" + many):
+        with pytest.raises(wire.WireError, match="a list as a key"):
+            wire.unpack(refused)
+        with pytest.raises(wire.WireError, match="a list as a key"):
+            list(wire.Frames().feed(_framed(refused)))
+
+
+def test_many_ordinary_keys_are_taken() -> None:
+    keys = [*range(-3000, 3000), *(0.5 * n for n in range(1, 6000, 2)), *map(str, range(3000))]
+    keys += [(n, str(n)) for n in range(3000)]
+    assert wire.unpack(wire.pack(set(keys))) == set(keys)
+    assert wire.unpack(wire.pack(dict.fromkeys(keys, 1))) == dict.fromkeys(keys, 1)
