@@ -17,6 +17,7 @@ from sandbox.redact import redact
 MAX_CALLS = 200
 MAX_PARALLEL = 16
 PREVIEW_CHARS = 2_000
+_MAX_RECORDED = 2 * MAX_CALLS  # an honest worker stops at MAX_CALLS by itself
 
 _NO_DEFAULT = inspect.Parameter.empty
 _TYPES: dict[str, tuple[tuple[type, ...], str]] = {
@@ -167,6 +168,7 @@ class StepCalls:
         self._waiting: deque[_Call] = deque()
         self._results: queue.SimpleQueue[tuple[int, bool, Any]] = queue.SimpleQueue()
         self._made = 0
+        self._numbers: set[int] = set()
 
     @property
     def in_flight(self) -> bool:
@@ -178,12 +180,19 @@ class StepCalls:
         if type(arguments) is not list or [type(part) for part in arguments] != [list, dict]:
             raise wire.WireError("arguments that are not a list and a dictionary")
         args, kwargs = arguments
+        if any(type(key) is not str for key in kwargs):
+            raise wire.WireError("an argument whose name is no text")
         self._made += 1
-        call = _Call(number, name, {}, time.monotonic(), contextvars.copy_context())
+        if number in self._numbers or self._made > _MAX_RECORDED:
+            # Or a result could pass for that of another call, and refusals fill the record.
+            refused = ["RuntimeError", "a call with the number of another, or one too many"]
+            return number, False, wire.pack(refused)
+        self._numbers.add(number)
+        call = _Call(number, name[:100], {}, time.monotonic(), contextvars.copy_context())
         call.bound = self._tools.get(name)
         try:
             if call.bound is None:
-                raise RuntimeError(f"there is no tool {name!r}")
+                raise RuntimeError(f"there is no tool {name[:100]!r}")
             if self._made > MAX_CALLS:
                 raise RuntimeError(f"{name}: at most {MAX_CALLS} tool calls in one step")
             call.arguments = call.bound.bind(args, kwargs)
@@ -315,7 +324,7 @@ def _json_able(value: Any) -> Any:
     if isinstance(value, int) and abs(value) < 2**63:
         return value
     if isinstance(value, dict):
-        return {str(k)[:200]: _json_able(v) for k, v in list(value.items())[:100]}
+        return {_shown(k)[:200]: _json_able(v) for k, v in list(value.items())[:100]}
     if isinstance(value, list | tuple | set | frozenset):
         return [_json_able(item) for item in list(value)[:100]]
     return _shown(value)[:PREVIEW_CHARS]
