@@ -186,6 +186,10 @@ def test_no_sockets_but_a_pair_for_itself(verdict: Filter) -> None:
     assert verdict("sendto", 3, 0x1000, 5, 0, 0, 0) == ALLOW
     for address in (1, 0x7FFF00000000, 2**63):
         assert verdict("sendto", 3, 0x1000, 5, 0, address, 16) == EACCES
+    urgent, at_once = 1, 0x40
+    for name in ("sendto", "recvfrom"):
+        assert verdict(name, 3, 0x1000, 5, at_once, 0, 0) == ALLOW
+        assert verdict(name, 3, 0x1000, 5, at_once | urgent, 0, 0) == EACCES
 
 
 def test_files_keep_their_owner_mode_and_times(verdict: Filter) -> None:
@@ -211,6 +215,14 @@ def test_opening_files(verdict: Filter) -> None:
     assert verdict("openat", -100, 0x1000, 3, 0) == EACCES  # neither to read nor to write
     assert verdict("openat", -100, 0x1000, 3 | truncate, 0) == EACCES
     assert verdict("openat", -100, 0x1000, read | truncate) == ALLOW
+    for made in (create, 0o20200000):  # a new name, a file without one
+        for bit in (0o4000, 0o2000):  # set-user-id, set-group-id
+            assert verdict("openat", -100, 0x1000, write | made, bit | 0o755) == EACCES
+    assert verdict("openat", -100, 0x1000, read, 0o7777) == ALLOW  # no mode: nothing is made
+    if "open" in verdict.numbers:
+        assert verdict("open", 0x1000, write | create, 0o4755) == EACCES
+        assert verdict("creat", 0x1000, 0o4755) == verdict("creat", 0x1000, 0o2755) == EACCES
+        assert verdict("creat", 0x1000, 0o755) == ALLOW
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)

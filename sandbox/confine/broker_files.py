@@ -160,7 +160,7 @@ class Files:
         return descriptor
 
     def _open_beneath(self, relative: bytes, flags: int, mode: int) -> int:
-        how = _how.pack(flags | os.O_CLOEXEC, mode & 0o7777 if flags & _CREATES else 0, _RESOLVE)
+        how = _how.pack(flags | os.O_CLOEXEC, mode & 0o777 if flags & _CREATES else 0, _RESOLVE)
         while True:
             try:
                 return kernel.syscall("openat2", _OPENAT2, self._home, relative, how, len(how))
