@@ -100,6 +100,8 @@ class Forked:
         return None if self._descriptor < 0 else -signal.SIGKILL
 
     def kill(self) -> None:
+        if self._template.gone:  # it ended with it, and its number may be another's by now
+            return
         _kill_group(self.pid)
         with contextlib.suppress(ProcessLookupError):  # it may not have got to its own group yet
             os.kill(self.pid, signal.SIGKILL)
@@ -191,9 +193,10 @@ class TemplateProcess:
                 raise TemplateGone from None
         try:
             return answer.result(timeout=_ANSWER_SECONDS)
-        except TimeoutError:
-            self.end()
-            raise TemplateGone from None
+        except TimeoutError:  # in an import that takes very long; it serves others later
+            if answer.cancel():
+                raise TemplateGone from None
+            return answer.result()
 
     def release(self, child: Forked) -> None:
         """The number of a process that has ended is no longer needed."""
@@ -249,7 +252,11 @@ class TemplateProcess:
             answer = self._answers.pop(message["forked" if "forked" in message else "failed"])
             if "pid" in message:
                 child = self._children[message["pid"]] = Forked(self, message["pid"])
-        if "pid" in message:
+        if not answer.set_running_or_notify_cancel():  # nobody waits for it any more
+            if "pid" in message:
+                child.kill()
+                child.release()
+        elif "pid" in message:
             answer.set_result(child)
         else:
             answer.set_exception(OSError(message["error"]))

@@ -205,6 +205,24 @@ def test_the_death_of_the_template_is_the_workers_and_no_more(
     assert not any(map(_lives, pids))
 
 
+def test_ending_a_worker_of_a_dead_template_ends_nobody_else(
+    make: Any, template: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its number was given up with the template: long after, another group may have it."""
+    monkeypatch.setattr(launch, "_deaths", [])
+    executor = make()
+    executor("x = 1")
+    forked = executor._cell.worker._process
+    os.kill(template.pid, signal.SIGKILL)
+    assert forked.wait(10) is not None and template.gone
+    with subprocess.Popen(["sleep", "60"], start_new_session=True) as other:
+        forked.pid = other.pid
+        forked.kill()
+        time.sleep(0.1)
+        assert other.poll() is None
+        other.kill()
+
+
 def test_a_library_whose_import_kills_the_template_is_passed_over(
     make: Any, template: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -238,6 +256,31 @@ def test_without_a_template_workers_start_directly(
     monkeypatch.undo()
 
 
+def test_a_template_that_answers_too_late_is_not_waited_for(
+    make: Any, template: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = len(psutil.Process(template.pid).children())
+    monkeypatch.setattr(launch, "_ANSWER_SECONDS", 0.3)
+    os.kill(template.pid, signal.SIGSTOP)
+    executor = make()
+    try:
+        assert executor("x = 1\nx").output == 1
+        assert psutil.Process(executor.pid).ppid() == os.getpid()
+    finally:
+        os.kill(template.pid, signal.SIGCONT)
+    monkeypatch.undo()
+    _until_as_few(template, before)
+    assert not template.gone and executor("x").output == 1
+
+
+def _until_as_few(template: launch.TemplateProcess, children: int) -> None:
+    """Wait until no more than that many processes are the template's."""
+    deadline = time.monotonic() + 10
+    while len(psutil.Process(template.pid).children()) > children and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert len(psutil.Process(template.pid).children()) <= children
+
+
 def test_ended_workers_are_reaped(make: Any, template: Any) -> None:
     before = len(psutil.Process(template.pid).children())
     for number in range(5):
@@ -245,10 +288,7 @@ def test_ended_workers_are_reaped(make: Any, template: Any) -> None:
         executor(str(number))
         assert "exit code" in _fails(executor, "import os\nos._exit(1)")
         executor.cleanup()
-    deadline = time.monotonic() + 3
-    while len(psutil.Process(template.pid).children()) > before and time.monotonic() < deadline:
-        time.sleep(0.02)
-    assert len(psutil.Process(template.pid).children()) == before
+    _until_as_few(template, before)
 
 
 def test_what_an_ended_worker_left_behind_ends_too(make: Any, template: Any) -> None:
