@@ -17,6 +17,7 @@ from serving.families import FAMILIES
 from serving.plan import command as planning
 from serving.state import all_records, end, write_record
 from serving.supervisor import Supervisor
+from serving.vllm_server import has_idle_gpu
 from settings import Settings, load_settings
 
 app = typer.Typer(
@@ -65,9 +66,11 @@ def install(
 @app.command()
 def start(model: Model = None, engine: Name = None, port: Port = None) -> None:
     """Start the engine, print its address and key, and keep it until Ctrl-C."""
+    settings = load_settings(model=model, engine=engine, engine_port=port)
+    if settings.engine == "auto" and has_idle_gpu(settings):
+        err.print("vLLM would be faster on this GPU: python -m serving install vllm", style="dim")
     supervisor = Supervisor(
-        load_settings(model=model, engine=engine, engine_port=port),
-        on_progress=lambda line: err.print(line, style="dim", markup=False),
+        settings, on_progress=lambda line: err.print(line, style="dim", markup=False)
     )
     try:
         endpoint = supervisor.start()

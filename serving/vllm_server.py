@@ -24,7 +24,7 @@ from serving.plan.result import gib
 from serving.plan.source import Found, find_model, on_disk
 from serving.ports import HOST
 from serving.row import Command, Plan, data_type, engine_environment, threads_for
-from settings import Settings
+from settings import BUNDLED_MODEL, Settings
 
 _IN_VLLM = Path(__file__).with_name("in_vllm")
 _CPU_CACHE_GIB = 1  # of main memory for the KV cache
@@ -52,8 +52,17 @@ def plan_vllm(settings: Settings) -> Plan:
 
 def takes_it(settings: Settings) -> bool:
     """Whether vLLM is installed for this machine's GPU, and what the model's plan names."""
-    if install.CUDA.versions() is None:
+    return install.CUDA.versions() is not None and _is_planned(settings)
+
+
+def has_idle_gpu(settings: Settings) -> bool:
+    """Whether the model's plan names vLLM on this machine's GPU, and it is not installed."""
+    if settings.model == BUNDLED_MODEL or settings.endpoint_url:
         return False
+    return install.CUDA.versions() is None and _is_planned(settings)
+
+
+def _is_planned(settings: Settings) -> bool:
     hardware = look(ask_hub=False)
     if not hardware.gpus:
         return False
