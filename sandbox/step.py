@@ -10,13 +10,14 @@ from typing import Any
 
 from sandbox import watch, wire
 from sandbox.calls import StepCalls
-from sandbox.output import Cleaner, HeadTail, gap_note
+from sandbox.output import Cleaner, HeadTail, clean, gap_note
 from sandbox.process import Wake, WorkerGone, WorkerProcess
 from sandbox.watch import Breach
 
 GRACE_SECONDS = 2.0
 CANCEL_SECONDS = 0.6
 BREACH_SECONDS = 0.5
+MAX_ERROR_CHARS = 20_000  # of a hostile worker; an honest one says less
 _AGAIN_SECONDS = 0.5  # an interrupt that the code swallowed is sent again
 
 
@@ -230,7 +231,7 @@ class StepRun:
             self._worker.send("result", self._nonce, *reply)
 
     def _take_final(self, body: bytes) -> None:
-        value = wire.unpack(body)
+        value = _printable(body)
         if not self._outcome.answered:
             self._outcome.answered, self._outcome.value = True, value
 
@@ -242,9 +243,9 @@ class StepRun:
         outcome = self._outcome
         if status not in ("ok", "error"):
             raise wire.WireError("a step that ended in no known way")
-        outcome.text, outcome.interrupted = text, interrupted
+        outcome.text, outcome.interrupted = clean(text[:MAX_ERROR_CHARS]), interrupted
         if body is not None and not outcome.answered:
-            outcome.value = wire.unpack(body)
+            outcome.value = _printable(body)
         outcome.status = status
 
     def _drain_raw(self) -> None:
@@ -253,6 +254,17 @@ class StepRun:
                 self._output.raw(data)
         except WorkerGone as gone:
             self._outcome.gone = self._outcome.gone or str(gone)
+
+
+def _printable(body: bytes) -> Any:
+    """The value; whoever gets it shows it. Raises WireError also for one that Python won't print,
+    such as a number of very many digits."""
+    value = wire.unpack(body)
+    try:
+        str(value)
+    except (ValueError, RecursionError):
+        raise wire.WireError("a value that can't be printed") from None
+    return value
 
 
 # What the worker may send during a step: who takes it, and the types of its fields.

@@ -191,6 +191,21 @@ def check_081_a_forged_end_is_worth_no_more_than_an_answer(place: Place) -> None
     time.sleep(0.3)  # the real end of the step comes when nobody waits for it
     assert "this code was not run" in place.text_of("ran = True", "limit", executor)
     assert executor("1 + 1").output == 2
+    _check_text_of_an_error(place)
+    executor.cleanup()
+
+
+def _check_text_of_an_error(place: Place) -> None:
+    """It is printed as what print() gave: cleaned and bounded."""
+    executor = place.make()
+    for code in (
+        "raise ValueError('a\\x1b]0;title\\x07b\\x1b[2Jc\\u202e')",
+        f"{WIRE}\nsend('done', _channel.nonce, 'error', "
+        "'ValueError: a\\x1b[2Jbc' + 'x' * 5_000_000, False, None)\ntime.sleep(0.5)",
+    ):
+        text = place.text_of(code, executor=executor)
+        assert "ValueError: abc" in text and len(text) < 30_000
+        assert "\x1b" not in text and "\u202e" not in text
     executor.cleanup()
 
 
@@ -218,6 +233,8 @@ def check_083_values_that_would_be_huge_are_not_built(place: Place) -> None:
         "msgspec.msgpack.encode({40: ['U999999999', [1], b'']})",
         # a number of sixteen megabytes of digits, a decimal of as many zeros
         "msgspec.msgpack.encode({6: '1e999999999999999999999'})",
+        # a number that is soon there, and that Python refuses to print
+        "_wire.pack(10**5000)",
     ):
         text = _hostile(place, f"import msgspec\nsend('final', _channel.nonce, {value})")
         assert "channel" in text, text
