@@ -223,7 +223,8 @@ class TemplateProcess:
             children, self._children = list(self._children.values()), {}
             answers, self._answers = list(self._answers.values()), {}
         for answer in answers:
-            answer.set_exception(TemplateGone())
+            if answer.set_running_or_notify_cancel():
+                answer.set_exception(TemplateGone())
         for child in children:
             child.ended(-signal.SIGKILL)
         atexit.unregister(self.end)

@@ -273,6 +273,20 @@ def test_a_template_that_answers_too_late_is_not_waited_for(
     assert not template.gone and executor("x").output == 1
 
 
+def test_a_template_that_dies_while_nobody_waits_for_its_answer(
+    make: Any, template: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(launch, "_deaths", [])
+    executor = make()
+    executor("x = 1")
+    forked = executor._cell.worker._process
+    monkeypatch.setattr(launch, "_ANSWER_SECONDS", 0.3)
+    os.kill(template.pid, signal.SIGSTOP)
+    assert make()("1").output == 1  # started directly, without the answer
+    os.kill(template.pid, signal.SIGKILL)
+    assert forked.wait(10) == -signal.SIGKILL and forked._code.done()
+
+
 def _until_as_few(template: launch.TemplateProcess, children: int) -> None:
     """Wait until no more than that many processes are the template's."""
     deadline = time.monotonic() + 10
