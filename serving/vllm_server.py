@@ -149,7 +149,7 @@ def _on_cpu(settings: Settings, source: ModelSource, hardware: Hardware) -> Plan
     accelerator = Accelerator("cpu", "CPU", hardware.gpu_reason)
     dtype = data_type(source, accelerator)
     arguments = [
-        *("--served-model-name", source.model_id),
+        f"--served-model-name={source.model_id}",  # a name may begin with a dash
         *("--dtype", dtype),
         *("--max-model-len", "auto"),  # the longest whose cache fits, at most the model's own
         *("--max-num-seqs", str(_CPU_SEQUENCES)),
