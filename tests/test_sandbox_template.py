@@ -194,15 +194,19 @@ def test_the_death_of_the_template_is_the_workers_and_no_more(
         pytest.skip(error.message)
     executor("x = 1")
     idle("x = 1")
-    pids = [executor.pid, idle.pid]
+    pids = [each.pid for each in psutil.Process(template.pid).children(recursive=True)]
+    assert {executor.pid, idle.pid} <= set(pids)
     os.kill(template.pid, signal.SIGKILL)
     text = _fails(executor, "import time\ntime.sleep(20)")
     assert "was restarted" in text and "Variables are gone" in text
+    deadline = time.monotonic() + 10
+    while any(map(_lives, pids)) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert not any(map(_lives, pids))
     assert "Variables are gone" in _fails(idle, "x")
     assert executor("1").output == 1 and idle("2").output == 2
     fresh = launch.warm_up()
     assert fresh is not None and fresh.pid != template.pid and _forked(executor, fresh)
-    assert not any(map(_lives, pids))
 
 
 def test_ending_a_worker_of_a_dead_template_ends_nobody_else(
