@@ -114,15 +114,28 @@ def contents(root: Path, quota: Quota) -> Contents:
 
 
 def give(root: Path, uid: int) -> None:
-    """Make what lies in the workspace belong to another user, as far as it has no second name."""
+    """Make what lies in the workspace belong to another user, as far as it has no second name.
+
+    Linux only. Code may run in the workspace meanwhile.
+    """
     with contextlib.suppress(OSError):
         if root.stat().st_uid != uid:
             os.chown(root, uid, uid)
     for _, entry, _, folder in walk(root, _MAX_GIVEN_DEPTH):
         with contextlib.suppress(OSError):
-            seen = entry.stat(follow_symlinks=False)
-            if seen.st_uid != uid and (seen.st_nlink == 1 or stat.S_ISDIR(seen.st_mode)):
-                os.chown(entry.name, uid, uid, dir_fd=folder, follow_symlinks=False)
+            if entry.stat(follow_symlinks=False).st_uid != uid:
+                _give_entry(entry.name, folder, uid)
+
+
+def _give_entry(name: str, folder: int, uid: int) -> None:
+    """Checked and changed through one descriptor: the name may lead elsewhere in between."""
+    held = os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder)
+    try:
+        seen = os.fstat(held)
+        if seen.st_nlink == 1 or stat.S_ISDIR(seen.st_mode):
+            os.chown(f"/proc/self/fd/{held}", uid, uid)  # of a link: the link itself
+    finally:
+        os.close(held)
 
 
 def clear(root: Path, keep: Collection[str] = ()) -> None:

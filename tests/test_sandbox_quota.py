@@ -299,3 +299,25 @@ def test_the_workspace_is_given_to_another_user(tmp_path: Path) -> None:
         root: 60999, root / "folder": 60999, root / "folder" / "file": 60999
     }  # fmt: skip
     assert outside.stat().st_uid == 0
+
+
+def test_a_linked_file_put_in_place_of_another_is_not_given(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("only root can give files away")
+    root, outside = tmp_path / "w", tmp_path / "outside"
+    root.mkdir()
+    outside.write_text("x")
+    (root / "file").write_text("x")
+    real = os.open
+
+    def swapped_first(path: Any, *rest: Any, **options: Any) -> int:
+        if path == "file":  # after the walk saw the file, before anything is changed
+            (root / "hard").hardlink_to(outside)
+            (root / "hard").rename(root / "file")
+        return real(path, *rest, **options)
+
+    monkeypatch.setattr(os, "open", swapped_first)
+    files.give(root, 60999)
+    assert (root / "file").samefile(outside) and outside.stat().st_uid == 0
