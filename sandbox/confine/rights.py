@@ -13,6 +13,7 @@ import stat
 import struct
 from pathlib import Path
 
+from sandbox import files
 from sandbox.confine import kernel
 
 # Ids that systemd's table of user ids (systemd.io/UIDS-GIDS) leaves to nobody: below 65536, so
@@ -105,21 +106,12 @@ def give_all(folder: Path, uid: int) -> None:
     """`give` for the folder, which is closed to others from here on, and everything in it.
 
     No link is followed, and a file with a second name, which may lie elsewhere, is left alone;
-    so is what can't be changed. Raises OSError for the folder itself.
+    so is what can't be changed. Another worker may run in the folder meanwhile. Raises OSError
+    for the folder itself.
     """
     give(folder, uid)
     folder.chmod(0o700)
-    waiting = [str(folder)]
-    while waiting:
-        with contextlib.suppress(OSError), os.scandir(waiting.pop()) as entries:
-            for entry in entries:
-                with contextlib.suppress(OSError):
-                    is_folder = entry.is_dir(follow_symlinks=False)
-                    if is_folder:
-                        waiting.append(entry.path)
-                    found = entry.stat(follow_symlinks=False)
-                    if found.st_uid != uid and (is_folder or found.st_nlink == 1):
-                        os.chown(entry.path, uid, uid, follow_symlinks=False)
+    files.give(folder, uid)
 
 
 def private_user(workspace: Path, needed: list[Path]) -> int:
