@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 from concurrent.futures import Future
 from pathlib import Path
 from typing import Any, Protocol
@@ -21,7 +22,7 @@ from sandbox import confine, files, spawn
 from sandbox.files import HIDDEN
 
 _ANSWER_SECONDS = 30  # the template answers at once, but for the import that it is in
-_MAX_DEATHS = 3
+_MAX_DEATHS, _DEATH_SECONDS = 3, 600  # then workers are started directly for a while
 
 
 class Started(Protocol):
@@ -297,12 +298,12 @@ def warm_up() -> "TemplateProcess | None":
         if known is not None and known.app == os.getpid():
             if not known.gone:
                 return known
-            _deaths.append(known.importing)
-        if len(_deaths) >= _MAX_DEATHS:
+            _deaths.append((time.monotonic(), known.importing))
+        if sum(time.monotonic() - at < _DEATH_SECONDS for at, _ in _deaths) >= _MAX_DEATHS:
             return None
         # A library whose import ended the template is not tried a second time.
         try:
-            _template[:] = [TemplateProcess([name for name in _deaths if name])]
+            _template[:] = [TemplateProcess([name for _, name in _deaths if name])]
         except OSError:
             return None
         return _template[0]
@@ -346,4 +347,4 @@ def start(config: dict[str, Any], descriptors: tuple[int, int, int]) -> Started:
 
 _lock = threading.Lock()
 _template: list[TemplateProcess] = []
-_deaths: list[str] = []
+_deaths: list[tuple[float, str]] = []  # when, and in the import of which library

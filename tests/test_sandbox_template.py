@@ -248,7 +248,8 @@ def test_a_library_whose_import_kills_the_template_is_passed_over(
 def test_without_a_template_workers_start_directly(
     make: Any, template: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(launch, "_deaths", ["", "", ""])  # it has died too often
+    now = time.monotonic()
+    monkeypatch.setattr(launch, "_deaths", [(now, "")] * 3)  # it has died too often
     monkeypatch.setattr(launch, "_template", [])
     assert launch.warm_up() is None
     executor = make(timeout_seconds=0.5)
