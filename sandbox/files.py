@@ -12,7 +12,7 @@ import os
 import secrets
 import stat
 import sys
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -36,12 +36,17 @@ class Quota:
     given_files: int = 0
 
 
+Seen = tuple[int, int, int]  # modification time (ns), size, inode
+
+
 @dataclass
 class Contents:
     """What a walk found. `files`: by relative name, modification time (ns), size, inode;
-    `linked`: those that have a second name. `whole` is False if it broke off at the quota."""
+    `links`: the same of symbolic links; `linked`: the files that have a second name. `whole` is
+    False if it broke off at the quota."""
 
-    files: dict[str, tuple[int, int, int]] = field(default_factory=dict)
+    files: dict[str, Seen] = field(default_factory=dict)
+    links: dict[str, Seen] = field(default_factory=dict)
     folders: set[str] = field(default_factory=set)
     linked: set[str] = field(default_factory=set)
     bytes: int = 0
@@ -105,12 +110,34 @@ def contents(root: Path, quota: Quota) -> Contents:
             found.files[name] = (seen.st_mtime_ns, seen.st_size, seen.st_ino)
             if seen.st_nlink > 1:
                 found.linked.add(name)
+        elif stat.S_ISLNK(seen.st_mode):
+            found.links[name] = (seen.st_mtime_ns, seen.st_size, seen.st_ino)
         elif stat.S_ISDIR(seen.st_mode):
             found.folders.add(name)
         if found.excess(quota):
             found.whole = False
             break
     return found
+
+
+def names_now(root: Path, known: Mapping[str, Seen]) -> list[str]:
+    """Under which names the `known` files and links are now, one for each that is still there.
+
+    Known by their inode. One that is larger than it was doesn't count: the number may have gone
+    to another file.
+    """
+    sizes = {inode: size for _, size, inode in known.values()}
+    found: dict[int, str] = {}
+    for prefix, entry, _, _ in walk(root, _MAX_GIVEN_DEPTH):
+        with contextlib.suppress(OSError):
+            if entry.inode() not in sizes:
+                continue
+            seen = entry.stat(follow_symlinks=False)
+            if stat.S_ISDIR(seen.st_mode) or seen.st_size > sizes[seen.st_ino]:
+                continue
+            if seen.st_ino not in found or prefix + entry.name in known:
+                found[seen.st_ino] = prefix + entry.name
+    return list(found.values())
 
 
 def give(root: Path, uid: int) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from errors import SandboxError
 from sandbox import files
-from sandbox.files import Contents, Quota
+from sandbox.files import Contents, Quota, Seen
 
 _GIVEN = Quota(max_bytes=2**63, max_files=200_000, max_depth=200)
 
@@ -23,7 +23,8 @@ class Workspace:
         self.temporary = folder is None
         self.path = Path(folder or tempfile.mkdtemp(prefix="hearth-workspace-")).absolute()
         self._allowed = quota
-        self._given: dict[str, int] = {}
+        self._given: dict[str, Seen] = {}  # the user's files
+        self._links: dict[str, Seen] = {}  # and symbolic links
         self.last: Contents | None = None  # what `look` saw last
 
     @property
@@ -34,8 +35,9 @@ class Workspace:
     @property
     def quota(self) -> Quota:
         """What the workspace may hold with the user's own files."""
-        given = self._given
-        return replace(self._allowed, given_bytes=sum(given.values()), given_files=len(given))
+        size = sum(size + 4096 for _, size, _ in self._given.values())
+        number = len(self._given) + len(self._links)
+        return replace(self._allowed, given_bytes=size, given_files=number)
 
     def make(self) -> Path:
         """Make the folder if it isn't there. Raises SandboxError where it can't be."""
@@ -54,6 +56,7 @@ class Workspace:
                     fix="Choose a folder with the files of one task.",
                 )
             self._keep(found, found.files)
+            self._links = found.links
             self.last = found
         return self.root
 
@@ -64,7 +67,7 @@ class Workspace:
     def _keep(self, found: Contents, names: Iterable[str]) -> None:
         for name in names:
             if name in found.files and not name.startswith(files.HIDDEN + "/"):
-                self._given[name] = found.files[name][1] + 4096
+                self._given[name] = found.files[name]
 
     def look(self) -> Contents:
         """What is there now."""
@@ -74,12 +77,15 @@ class Workspace:
     def restore(self, before: Contents) -> str:
         """Bring the workspace within its quota, best to what `before` saw; says how.
 
-        Only while no code runs in it that could go on writing.
+        What was there before stays, under the name that the code gave it too. Only while no code
+        runs in it that could go on writing.
         """
-        files.clear(self.root, [*before.files, *before.folders, *files.own_folders()])
+        known = files.names_now(self.root, {**before.files, **before.links})
+        files.clear(self.root, [*before.files, *before.folders, *known, *files.own_folders()])
         if not self.look().excess(self.quota):
             return "What it wrote was removed."
-        files.clear(self.root, [*self._given, *files.own_folders()])
+        known = files.names_now(self.root, {**self._given, **self._links})
+        files.clear(self.root, [*self._given, *known, *files.own_folders()])
         self.look()
         return "The workspace was cleared, but for the files that were attached."
 

@@ -321,3 +321,28 @@ def test_a_linked_file_put_in_place_of_another_is_not_given(
     monkeypatch.setattr(os, "open", swapped_first)
     files.give(root, 60999)
     assert (root / "file").samefile(outside) and outside.stat().st_uid == 0
+
+
+def test_the_users_files_and_links_stay_whatever_their_names_are_now(tmp_path: Path) -> None:
+    root, outside = tmp_path / "w", tmp_path / "outside"
+    root.mkdir()
+    outside.write_text("x")
+    (root / "data.csv").write_text("precious")
+    (root / "link").symlink_to(outside)
+    place = Workspace(root, SMALL)
+    place.make()
+    before = place.look()
+    (root / "sub").mkdir()
+    (root / "data.csv").rename(root / "sub" / "renamed.csv")
+    for n in range(400):
+        (root / f"copy-{n}").hardlink_to(root / "sub" / "renamed.csv")
+    assert place.look().excess(place.quota)
+    assert place.restore(before) == "What it wrote was removed."
+    kept = [path for path in root.rglob("*") if path.is_file() and not path.is_symlink()]
+    assert [path.read_text() for path in kept] == ["precious"]  # under one of its names
+    assert (root / "link").is_symlink() and outside.exists()
+    for n in range(400):  # there before the next step: all that is not the user's goes
+        (root / f"more-{n}").write_text("x")
+    assert place.restore(place.look()).startswith("The workspace was cleared")
+    left = sorted(path for path in root.rglob("*") if not path.is_dir() or path.is_symlink())
+    assert left == sorted([*kept, root / "link"])
