@@ -303,6 +303,18 @@ def test_no_user_of_its_own_behind_a_closed_folder(place: Path) -> None:
         rights.private_user(place / "work", [secret])
 
 
+@root
+def test_no_user_of_its_own_where_files_keep_their_owner(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: Any) -> None:  # as NFS with root_squash does
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(os, "fchown", refuse)
+    with pytest.raises(OSError, match="can't be given to another user"):
+        rights.private_user(place, [])
+
+
 def test_without_root_there_is_no_other_user(place: Path) -> None:
     code = (
         "import json; from pathlib import Path; from sandbox.confine import rights\n"

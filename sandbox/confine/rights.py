@@ -11,6 +11,7 @@ import random
 import signal
 import stat
 import struct
+import tempfile
 from pathlib import Path
 
 from sandbox import files
@@ -119,8 +120,8 @@ def private_user(workspace: Path, needed: list[Path]) -> int:
 
     A workspace keeps the id that it had; another gets one that nobody has: no name, no process,
     no neighbour of the workspace. Raises OSError, in words, where there can't be one: not as
-    root with the capabilities for it, or where a folder on the way to the workspace or to the
-    `needed` files is closed to other users.
+    root with the capabilities for it, on a file system that keeps its owners, or where a folder
+    on the way to the workspace or to the `needed` files is closed to other users.
     """
     if os.geteuid() != 0 or not _may_change_user():
         raise OSError("only root can give a worker a user id of its own")
@@ -138,8 +139,20 @@ def private_user(workspace: Path, needed: list[Path]) -> int:
     if _given_out.issuperset(free):
         _given_out.clear()  # each was used, and its session has ended
     uid = random.SystemRandom().choice([uid for uid in free if uid not in _given_out])
+    _check_can_give(workspace if workspace.exists() else workspace.parent, uid)
     _given_out.add(uid)
     return uid
+
+
+def _check_can_give(folder: Path, uid: int) -> None:
+    """Not every file system lets root give files away: NFS with root_squash, many by FUSE."""
+    try:
+        with tempfile.TemporaryFile(dir=folder) as probe:
+            os.fchown(probe.fileno(), uid, uid)
+    except OSError as error:
+        raise OSError(
+            f"files in {folder} can't be given to another user ({error.strerror})"
+        ) from None
 
 
 def _may_change_user() -> bool:
