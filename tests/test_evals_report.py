@@ -226,9 +226,11 @@ class TestReport:
         bad = [*many("a", False, 90, 100), *many("c", True, 5, 10), *many("a", True, 30, 30)]
         assert report.shortfalls(bad) == [
             "seen: 90.0%, at least 95% is needed",
-            "held out, c: 50.0%, at least 60%",
+            "c: 50.0%, at least 60% is needed",
         ]
         assert report.shortfalls(many("a", False, 1, 1)) == ["held out: nothing measured"]
+        both = [*many("a", False, 99, 99), *many("b", False, 1, 2), *many("b", True, 8, 10)]
+        assert not any("b" in line.split(":")[0].split() for line in report.shortfalls(both))
 
     def test_wrong_answers_are_listed(self) -> None:
         assert report.failures(RESULTS, most=2).splitlines() == [
