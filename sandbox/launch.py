@@ -30,6 +30,10 @@ class Started(Protocol):
 
     pid: int
 
+    @property
+    def lost(self) -> bool:
+        """Whether it was ended because the process that it was forked from has ended."""
+
     def wait(self, seconds: float) -> int | None:
         """Its exit code (negative: the signal that ended it), or None if it lives on."""
 
@@ -42,6 +46,8 @@ class Started(Protocol):
 
 class Direct:
     """A worker started as a new Python."""
+
+    lost = False  # it was not forked
 
     def __init__(self, config: dict[str, Any], environment: dict[str, str], raw: int) -> None:
         descriptors = (config["reader"], config["writer"])
@@ -86,6 +92,10 @@ class Forked:
         self._descriptor = -1
         with contextlib.suppress(OSError):  # it is a zombie at worst, so the number is still its
             self._descriptor = os.pidfd_open(pid)
+
+    @property
+    def lost(self) -> bool:
+        return self._template.gone
 
     def ended(self, code: int) -> None:
         """Called when the template reports the end, or has ended itself."""

@@ -15,7 +15,7 @@ import psutil
 
 from errors import SandboxError
 from sandbox import launch, watch, wire
-from sandbox.confine import Confinement
+from sandbox.confine import CANT_CONFINE, Confinement
 
 START_SECONDS = 60
 MAX_RAW_BYTES = 64 * 1024 * 1024
@@ -176,9 +176,10 @@ class WorkerProcess:
                 messages = self.read()
             except WorkerGone as gone:
                 self._raw_start += self.read_raw()
+                refused = self._process.wait(0) == CANT_CONFINE
                 self.kill()
                 shown = self._raw_start.decode("utf-8", "replace").strip()
-                raise _start_error(shown or str(gone)) from None
+                raise _start_error(shown or str(gone), refused=refused) from None
             self.ready = bool(messages) and messages[0][0] == "ready"
 
     def interrupt(self) -> None:
@@ -225,6 +226,8 @@ class WorkerProcess:
             return "closed its channel to the app"
         if code >= 0:
             return f"ended itself (exit code {code})"
+        if -code == signal.SIGKILL and self._process.lost:
+            return "was ended because the process that it was forked from had ended"
         if -code == signal.SIGKILL:
             return "was killed, most likely because memory ran out"
         if -code == signal.SIGXCPU:
@@ -232,9 +235,8 @@ class WorkerProcess:
         return f"crashed ({signal.strsignal(-code) or f'signal {-code}'})"
 
 
-def _start_error(shown: str) -> SandboxError:
-    return SandboxError(
-        f"The sandbox didn't start: {shown}",
-        fix="`python -m sandbox status` says what this machine allows; "
-        "a larger sandbox_memory_mb may help.",
-    )
+def _start_error(shown: str, *, refused: bool = False) -> SandboxError:
+    """`refused`: the worker could not be confined; more memory doesn't help then."""
+    fix = "`python -m sandbox status` says what this machine allows"
+    fix += "." if refused else "; a larger sandbox_memory_mb may help."
+    return SandboxError(f"The sandbox didn't start: {shown}", fix=fix)

@@ -18,8 +18,9 @@ import psutil
 import pytest
 
 import errors
-from sandbox.confine import RESERVE_BYTES
+from sandbox.confine import RESERVE_BYTES, Confinement
 from sandbox.executor import SandboxExecutor
+from sandbox.process import Wake, WorkerProcess
 from sandbox.workspace import Quota
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -360,3 +361,13 @@ def test_variables_that_cannot_be_sent(make: Any) -> None:
     executor = make()
     with pytest.raises(errors.InputError, match="The variable model can't be handed"):
         executor.send_variables({"model": object()})
+
+
+@linux
+def test_a_worker_that_cannot_be_confined_is_not_said_to_need_memory(tmp_path: Path) -> None:
+    wake = Wake()
+    worker = WorkerProcess(Confinement("uid", str(tmp_path)), output_chars=100, max_calls=1)
+    with pytest.raises(errors.SandboxError, match="needs a user id of its own") as caught:
+        worker.wait_ready(wake, lambda: False)
+    wake.close()
+    assert caught.value.fix and "memory" not in caught.value.fix

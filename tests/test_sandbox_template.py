@@ -199,6 +199,7 @@ def test_the_death_of_the_template_is_the_workers_and_no_more(
     os.kill(template.pid, signal.SIGKILL)
     text = _fails(executor, "import time\ntime.sleep(20)")
     assert "was restarted" in text and "Variables are gone" in text
+    assert "the process that it was forked from had ended" in text and "memory" not in text
     deadline = time.monotonic() + 10
     while any(map(_lives, pids)) and time.monotonic() < deadline:
         time.sleep(0.02)
