@@ -12,7 +12,7 @@ from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
-from sandbox.files import OWN_FOLDERS
+from sandbox.files import OWN_FOLDERS, open_folder
 
 ROOT = Path(__file__).resolve().parent.parent
 _BOOT = (
@@ -24,14 +24,42 @@ _FONT_LISTS = ("~/.cache/matplotlib", "~/.matplotlib", "~/.cache/hearth/template
 
 def prepare_folder(own: Path) -> None:
     """The folders of a worker's own, with matplotlib's list of fonts: it takes a second to
-    build, so the user's is taken, if there is one."""
-    for name in OWN_FOLDERS:
-        (own / name).mkdir(parents=True, exist_ok=True)
+    build, so the user's is taken, if there is one.
+
+    The agent's code may have put links there, and none is followed: nothing is made outside of
+    the folder that `own` is in. Raises OSError for a link or a file in the place of a folder.
+    """
+    own.parent.mkdir(parents=True, exist_ok=True)
+    with contextlib.ExitStack() as opened:
+        above = os.open(own.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        opened.callback(os.close, above)
+        folder = _make_folder(own.name, above, opened)
+        inner = {name: _make_folder(name, folder, opened) for name in OWN_FOLDERS}
+        _copy_font_lists(inner["matplotlib"])
+
+
+def _make_folder(name: str, parent: int, opened: contextlib.ExitStack) -> int:
+    """A descriptor of the folder, which is made if it isn't there."""
+    with contextlib.suppress(FileExistsError):
+        os.mkdir(name, dir_fd=parent)
+    folder = open_folder(name, parent)
+    if folder < 0:
+        raise OSError(f"{name} in the workspace is not a folder that can be used")
+    opened.callback(os.close, folder)
+    return folder
+
+
+def _copy_font_lists(folder: int) -> None:
+    new = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
     for cache in _FONT_LISTS:
         with contextlib.suppress(OSError, RuntimeError):
             for found in Path(cache).expanduser().glob("fontlist-v*.json"):
-                if not (own / "matplotlib" / found.name).exists():
-                    shutil.copyfile(found, own / "matplotlib" / found.name)
+                with (
+                    contextlib.suppress(FileExistsError),
+                    found.open("rb") as source,
+                    os.fdopen(os.open(found.name, new, 0o644, dir_fd=folder), "wb") as copy,
+                ):
+                    shutil.copyfileobj(source, copy)
 
 
 def command(module: str, argument: str, then: str = "") -> list[str]:

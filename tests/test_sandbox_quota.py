@@ -11,7 +11,7 @@ import pytest
 
 import errors
 from agent.session import Session
-from sandbox import files, watch
+from sandbox import files, spawn, watch
 from sandbox.cell import Cell
 from sandbox.executor import SandboxExecutor
 from sandbox.files import Quota
@@ -346,3 +346,19 @@ def test_the_users_files_and_links_stay_whatever_their_names_are_now(tmp_path: P
     assert place.restore(place.look()).startswith("The workspace was cleared")
     left = sorted(path for path in root.rglob("*") if not path.is_dir() or path.is_symlink())
     assert left == sorted([*kept, root / "link"])
+
+
+@pytest.mark.parametrize("linked", [".sandbox", ".sandbox/home", ".sandbox/matplotlib"])
+def test_a_link_in_place_of_the_workers_folder_leads_nowhere(tmp_path: Path, linked: str) -> None:
+    root, outside = tmp_path / "w", tmp_path / "outside"
+    root.mkdir()
+    outside.mkdir()
+    spawn.prepare_folder(root / ".sandbox")
+    spawn.prepare_folder(root / ".sandbox")  # what is there already is no error
+    assert {path.name for path in (root / ".sandbox").iterdir()} == set(files.OWN_FOLDERS)
+    files.remove(root / linked)
+    (root / linked).symlink_to(outside)
+    before = _open_descriptors()
+    with pytest.raises(OSError, match="not a folder"):
+        spawn.prepare_folder(root / ".sandbox")
+    assert list(outside.iterdir()) == [] and _open_descriptors() == before
