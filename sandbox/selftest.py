@@ -9,6 +9,7 @@ sentence. Nothing is believed for the version of a kernel or the name of a platf
 
 import contextlib
 import ctypes
+import errno
 import functools
 import importlib.util
 import os
@@ -54,6 +55,9 @@ _NOT_IN_LANGUAGE = {
     "may call the system": "import ctypes",
 }
 
+_SHORTAGES = (errno.ENOSPC, errno.EDQUOT, errno.ENOMEM, errno.EAGAIN, errno.EMFILE, errno.ENFILE)
+_IN_VAIN = ("no answer within", "no result within", "memory ran out", "forked from had ended")
+
 Step = Callable[[str], tuple[bool, Any]]
 Tried = tuple[tuple[str, bool, str], ...]
 
@@ -77,12 +81,14 @@ class Verdict:
 
     tried: each tier with whether it passed and, if it didn't, why. seconds: what the self-test
     of the chosen one took. own_user: the worker has a user id of its own where that is possible.
+    lasting: whether another try would tell the same; not after a test that ran out of something.
     """
 
     tier: str
     tried: Tried
     seconds: float = 0.0
     own_user: bool = False
+    lasting: bool = True
 
     @property
     def summary(self) -> str:
@@ -134,14 +140,15 @@ class Verdict:
 def choose(wanted: str = "auto") -> Verdict:
     """The strongest tier whose self-test passes, or the tier `wanted` if its own passes.
 
-    Without a strong one: `restricted`. `unconfined` is taken only when wanted. Cached for this
-    process. Raises NoTier when nothing passes.
+    Without a strong one: `restricted`. `unconfined` is taken only when wanted. Cached, unless a
+    stronger one ran out of time, memory or disk. Raises NoTier when nothing passes.
     """
     with _lock:
         key = (os.getpid(), wanted)
-        if key not in _verdicts:
-            _verdicts[key] = _choose(wanted)
-        return _verdicts[key]
+        verdict = _verdicts.get(key) or _choose(wanted)
+        if verdict.lasting:
+            _verdicts[key] = verdict
+        return verdict
 
 
 _lock = threading.Lock()
@@ -155,26 +162,30 @@ def _choose(wanted: str) -> Verdict:
         )
     candidates = [name for name, tier in TIERS.items() if tier.isolates]
     tried: Tried = ()
+    lasting = True
     for tier in candidates if wanted == "auto" else [wanted]:
         verdict = try_tier(tier)
         tried += verdict.tried
+        lasting = lasting and verdict.lasting
         if verdict.tried[-1][1]:
-            return replace(verdict, tried=tried)
+            return replace(verdict, tried=tried, lasting=lasting)
     raise NoTier(tried)
 
 
 def try_tier(tier: str) -> Verdict:
     """Run the self-test of one tier; never raises for a tier that fails."""
     began = time.monotonic()
-    reason, own_user = impossible(tier), False
+    reason, own_user, lasting = impossible(tier), False, True
     if not reason and tier != "unconfined":
         own_user = _own_user_possible(tier)
         reason = _test(tier, own_user)
+        lasting = not _may_pass(reason)
         if reason and own_user and tier != "uid":
             own_user = False
             reason = _test(tier, own_user)
+            lasting = lasting and not _may_pass(reason)
     seconds = time.monotonic() - began
-    return Verdict(tier, ((tier, not reason, reason),), seconds, own_user and not reason)
+    return Verdict(tier, ((tier, not reason, reason),), seconds, own_user and not reason, lasting)
 
 
 def impossible(tier: str) -> str:
@@ -235,9 +246,24 @@ def _confinement(tier: str, workspace: Path, *, own_user: bool, **limits: Any) -
     return Confinement(tier, str(workspace), uid=uid, **limits)
 
 
-@functools.lru_cache(maxsize=32)
+_passed: set[tuple[int, str, bool]] = set()
+
+
 def _test(tier: str, own_user: bool) -> str:
-    """Why the tier is rejected; empty if it holds."""
+    """Why the tier is rejected; empty if it holds. Only that it holds is remembered."""
+    key = (os.getpid(), tier, own_user)
+    if key not in _passed and (reason := _attempt(tier, own_user)):
+        return reason
+    _passed.add(key)
+    return ""
+
+
+def _may_pass(reason: str) -> bool:
+    """Whether the reason lies in the state of the machine: the next try may end otherwise."""
+    return any(words in reason for words in (*_IN_VAIN, *map(os.strerror, _SHORTAGES)))
+
+
+def _attempt(tier: str, own_user: bool) -> str:
     with tempfile.TemporaryDirectory(prefix="hearth-selftest-") as folder, _Bait(folder) as bait:
         try:
             c = _confinement(tier, bait.workspace, own_user=own_user, memory_bytes=_MEMORY_BYTES)

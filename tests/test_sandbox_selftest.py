@@ -255,3 +255,17 @@ def test_status_of_one_tier() -> None:
     assert done.returncode == 1 and "can't be confined here" in done.stdout
     told = status("--json", "--tier", impossible)
     assert told.returncode == 1 and json.loads(told.stdout)["tried"][0]["passed"] is False
+
+
+def test_a_test_that_ran_out_of_time_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(selftest, "_verdicts", {})
+    monkeypatch.setattr(selftest, "_passed", set())
+    monkeypatch.setattr(selftest, "impossible", lambda tier: "")
+    monkeypatch.setattr(selftest, "_own_user_possible", lambda tier: False)
+    reasons = {"landlock": "its worker gave no result within 20 s"}
+    monkeypatch.setattr(selftest, "_attempt", lambda tier, own: reasons.get(tier, ""))
+    assert selftest.choose().tier == list(selftest.TIERS)[1]
+    reasons.clear()
+    assert selftest.choose().tier == next(iter(selftest.TIERS))
+    reasons["landlock"] = "reads_secret"
+    assert selftest.choose().tier == next(iter(selftest.TIERS))  # a pass is remembered
