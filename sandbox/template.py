@@ -6,7 +6,8 @@ thread, so that a fork of it is a whole process. Between requests it imports the
 after another; a request that comes early is served with what is imported so far.
 
 What every worker shares with it, and so with every other session: the addresses of the
-libraries and the secret of Python's string hashes. Random numbers are drawn anew in each.
+libraries and the secret of Python's string hashes. Random numbers are drawn anew in each. What the
+requests before said (paths of other workspaces, limits, environments) may still lie in its memory.
 
 Messages are JSON datagrams. From the app: `fork` (with the worker's three descriptors) and
 `release`; to the app: `importing`, `warm`, `forked`, `failed`, `exited`. A process that ended
