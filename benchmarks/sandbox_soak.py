@@ -110,7 +110,8 @@ class Session:
         self._fails("bytearray(2**45)", "MemoryError")
 
     def loops(self) -> None:
-        self._fails("while True:\n    pass", "Variables were kept")
+        # Asked to stop, and killed only where the machine is too busy for it to hear that.
+        self._fails("while True:\n    pass", "The code ran longer than")
 
     def ends_itself(self) -> None:
         self._fails("import os\nos._exit(3)", "exit code 3")
@@ -136,12 +137,15 @@ class Session:
         self._fails("for n in range(2000):\n    open(f'many-{n}', 'w').close()", "500 files")
 
     def is_stopped(self) -> None:
+        pid = self.executor.pid
         timer = threading.Timer(0.1, self.executor.interrupt)
         timer.start()
         try:
             self.executor("import time\ntime.sleep(20)")
         except Cancelled:
             timer.join()
+            if self.executor.pid != pid:  # too busy to hear it in time
+                self.count = None
             return
         raise Wrong("the stop was not heard")
 
@@ -153,7 +157,7 @@ KINDS: dict[str, Callable[[Session], None]] = {
 }
 _WEIGHTS = {"counts": 30, "calls": 10, "writes": 8, "errs": 8, "computes": 6, "prints": 4}
 # Where the time is short, nothing that a busy machine could not do in it.
-_IN_SHORT = {"loops": 3, "is_stopped": 1, "ends_itself": 1}
+_IN_SHORT = {"loops": 3, "is_stopped": 1}
 
 
 def one_session(number: int, steps: int, folder: Path, tier: str, seed: int) -> Counter[str]:
