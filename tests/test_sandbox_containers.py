@@ -51,26 +51,33 @@ Run = Callable[[list[str]], "subprocess.CompletedProcess[str]"]
 
 
 def go_through(
-    run: Run, python: Path, tiers: list[str], folder: Path, *, whole: str = "", results: str = ""
+    run: Run,
+    python: Path,
+    tiers: list[str],
+    folder: Path,
+    *,
+    every_item: str = "",
+    suite: str = "",
+    results: str = "",
 ) -> None:
     """The first tier is what is chosen there, and all of them pass.
 
-    The first goes through every item, the others through what the kernel refuses; the tier
-    `whole` through the executor's suite too. `results` is the folder `results` as it is called
-    there.
+    every_item: the tier that goes through every item, the first if left out; the others go
+    through what the kernel refuses. suite: the tier that goes through the executor's suite too.
+    results: the folder `results` as it is called there.
     """
     status = run([str(python), "-B", "-m", "sandbox", "status", "--json"])
     assert status.returncode == 0, status.stdout + status.stderr
     assert json.loads(status.stdout)["tier"] == tiers[0], status.stdout
     asked = [
         f"{_FILE}::test_confined[{tier}-{confinement.name(check)}]"
-        for number, tier in enumerate(tiers)
+        for tier in tiers
         for check in confinement.CHECKS
-        if number == 0 or confinement.item(check) in confinement.BY_THE_KERNEL
+        if tier == (every_item or tiers[0]) or confinement.item(check) in confinement.BY_THE_KERNEL
     ]
-    if whole:
+    if suite:
         asked += [
-            f"{_SUITE}::test_conforms[{whole}-{c.__name__}]" for c in executor_conformance.CHECKS
+            f"{_SUITE}::test_conforms[{suite}-{c.__name__}]" for c in executor_conformance.CHECKS
         ]
     report = f"--junit-xml={results or folder / 'results'}/out.xml"
     options = ["-q", "-p", "no:cacheprovider", "--tb=short", "--no-header", report]
@@ -131,7 +138,7 @@ def test_as_a_user_without_rights(folder: Path) -> None:
     def run(command: list[str]) -> "subprocess.CompletedProcess[str]":
         return without_rights(command, cwd=place.checkout, variables=known, seconds=_SECONDS)
 
-    go_through(run, place.python, tiers, folder, whole=tiers[0])
+    go_through(run, place.python, tiers, folder)
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs an administrator's rights")
@@ -152,7 +159,7 @@ def test_as_root_with_user_ids_to_give_away(folder: Path) -> None:
             timeout=_SECONDS,
         )
 
-    go_through(run, place.python, tiers, folder, whole="uid")
+    go_through(run, place.python, tiers, folder, every_item="uid", suite="uid")
 
 
 @pytest.mark.parametrize(
@@ -186,8 +193,8 @@ def test_in_a_container(uid: int, landlock: bool, wanted: list[str], folder: Pat
             landlock=landlock,
         )
 
-    whole = "" if landlock or uid == 0 else tiers[0]
-    go_through(run, Path(sys.executable), tiers, folder, whole=whole, results="/results")
+    suite = "" if landlock or uid == 0 else tiers[0]
+    go_through(run, Path(sys.executable), tiers, folder, suite=suite, results="/results")
 
 
 def test_a_place_that_others_can_not_enter_is_told_from_one_they_can(folder: Path) -> None:

@@ -86,7 +86,7 @@ def check_parallel_calls(make: Make) -> None:
     executor("1")
     began = time.monotonic()
     assert executor(code).output == [0.3, 0.25, 0.2, 0.15, 0.1, 0.05, 0.3, 0.3]
-    assert time.monotonic() - began < 1.0
+    assert time.monotonic() - began < 1.6  # one after the other they take 1.65 s
 
 
 def check_call_after_the_step(make: Make) -> None:
@@ -99,7 +99,7 @@ def check_call_after_the_step(make: Make) -> None:
         "threading.Thread(target=late).start()"
     )
     executor(code)
-    time.sleep(0.5)
+    time.sleep(1.2)
     assert executor("found").output == ["web_search was called after its step had ended"]
     assert records == []
 

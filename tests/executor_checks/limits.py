@@ -22,7 +22,7 @@ def check_timeout_keeps_variables(make: Make) -> None:
     ):
         began = time.monotonic()
         text = fails(executor, code, "timeout")
-        assert time.monotonic() - began < 1.5
+        assert time.monotonic() - began < 4  # on a busy machine
         assert text.startswith("The code ran longer than 0.5 s and was stopped at line ")
         assert text.endswith("Variables were kept.")
     assert executor("x").output > 1
@@ -109,7 +109,7 @@ def check_death_between_steps(make: Make) -> None:
         "def end():\n    time.sleep(0.2)\n    os._exit(1)\nthreading.Thread(target=end).start()"
     )
     executor(code)
-    time.sleep(0.6)
+    time.sleep(1.2)
     text = fails(executor, "ran = True", "limit")
     assert "this code was not run" in text
     assert "NameError" in fails(executor, "ran")
@@ -164,8 +164,11 @@ def check_no_leftover_frames(make: Make) -> None:
         "            pass\nthreading.Thread(target=late).start()"
     )
     executor(code)
-    time.sleep(0.5)
+    time.sleep(1.2)
     assert "this code was not run" in fails(executor, "1", "limit")
+
+
+BUSY = 3  # seconds; on a quiet machine it is less than one
 
 
 def _interrupted(executor: Any, code: str, after: float = 0.4) -> float:
@@ -189,22 +192,22 @@ def _interrupted(executor: Any, code: str, after: float = 0.4) -> float:
 def check_interrupt_keeps_variables(make: Make) -> None:
     executor = with_tools(make)
     for code in ("while True:\n    pass", "import time\ntime.sleep(50)", "slow(3)"):
-        assert _interrupted(executor, code) < 1
+        assert _interrupted(executor, code) < BUSY
         assert executor("x").output == 5
 
 
 def check_interrupt_of_a_c_call(make: Make) -> None:
     executor = make()
-    assert _interrupted(executor, "sum(range(10**13))") < 1
+    assert _interrupted(executor, "sum(range(10**13))") < BUSY
     assert "NameError" in fails(executor, "x")
 
 
 def check_interrupt_of_a_stubborn_loop(make: Make) -> None:
     executor = make()
     code = "import time\nwhile True:\n    try:\n        time.sleep(0.1)\n    except:\n        pass"
-    assert _interrupted(executor, code) < 1
+    assert _interrupted(executor, code) < BUSY
     code = "import signal\nsignal.signal(signal.SIGINT, signal.SIG_IGN)\nwhile True:\n    pass"
-    assert _interrupted(executor, code) < 1
+    assert _interrupted(executor, code) < BUSY
 
 
 def check_interrupt_without_a_step(make: Make) -> None:

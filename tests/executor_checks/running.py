@@ -132,7 +132,7 @@ def check_output_between_steps_is_dropped(make: Make) -> None:
         "threading.Thread(target=late).start()"
     )
     assert executor(code).logs == ""
-    time.sleep(0.4)
+    time.sleep(1)
     assert executor("print('next')").logs == "next\n"
 
 
