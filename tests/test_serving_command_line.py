@@ -72,9 +72,9 @@ def test_an_engine_begun_in_the_place_of_a_dead_one_is_left_alone(
     assert all_records(tmp_path / "engines") == [(path, another)]
 
 
-def test_the_command_line_starts_one_and_ctrl_c_stops_it(toy: Path, tmp_path: Path) -> None:
+def test_the_command_line_starts_one_and_ctrl_c_stops_it(tmp_path: Path) -> None:
     app = subprocess.Popen(
-        [sys.executable, "-m", "serving", "start", "--model", str(toy)],
+        [sys.executable, "-m", "serving", "start", "--model", str(ROOT / "models" / "tiny")],
         cwd=ROOT,
         env={**os.environ, "HEARTH_DATA_DIR": str(tmp_path)},
         stdout=subprocess.PIPE,
