@@ -228,47 +228,35 @@ def test_a_reply_ends_on_the_server_at_the_end_of_its_first_block(
     assert time.monotonic() - closed < 3
 
 
-def test_cancelled_it_ends_on_the_server_too(
+def test_cancelled_the_server_is_free_again(
     connect: Callable[..., ChatModel], endpoint: Endpoint
 ) -> None:
-    body = {"model": endpoint.model_id, "messages": SUM, "max_tokens": 1900, "stream": True}
-    with (
-        client(endpoint) as http,
-        http.stream("POST", "/chat/completions", json={**body, "ignore_eos": True}) as reply,
-    ):
-        lines = reply.iter_lines()  # held: a generator that is dropped closes the stream
-        next(lines)
-        assert eventually(lambda: metric(endpoint, "num_requests_running") == 1, 3)
-    assert eventually(lambda: metric(endpoint, "num_requests_running") == 0, 3)
+    # How many tokens it saves can't be told: so small a model is at its end before the server,
+    # on the same two cores, gets to hear of the closed connection.
     cancel = threading.Event()
     stream = connect().generate_stream(SUM, cancel=cancel)
     next(stream)
     cancel.set()
     with pytest.raises(Cancelled):
         list(stream)
-    assert eventually(lambda: metric(endpoint, "num_requests_running") == 0, 3)
+    assert eventually(lambda: metric(endpoint, "num_requests_running") == 0, 10)
 
 
 def test_eight_streams_at_once_run_together(
     connect: Callable[..., ChatModel], endpoint: Endpoint
 ) -> None:
     alone = connect().generate(SUM).raw
-    seen: list[float] = []
-    done = threading.Event()
-
-    def watch() -> None:
-        while not done.wait(0.02):
-            seen.append(metric(endpoint, "num_requests_running"))
-
-    watcher = threading.Thread(target=watch)
-    watcher.start()
-    models = [connect() for _ in range(8)]
-    with ThreadPoolExecutor(8) as pool:
-        replies = list(pool.map(lambda model: model.generate(SUM).raw, models))
-    done.set()
-    watcher.join()
-    assert {reply.code for reply in replies} == {alone.code}
-    assert max(seen) > 1, "they did not stand in a line"
+    body = {"model": endpoint.model_id, "messages": SUM, "max_tokens": 600, "ignore_eos": True}
+    names = ("generation_tokens_total", "iteration_tokens_total_count")
+    before = [metric(endpoint, name) for name in names]
+    with client(endpoint) as http, ThreadPoolExecutor(9) as pool:
+        posts = [pool.submit(http.post, "/chat/completions", json=body) for _ in range(8)]
+        beside = pool.submit(connect().generate, SUM).result().raw
+        assert all(post.result().status_code == 200 for post in posts)
+    after = [metric(endpoint, name) for name in names]
+    tokens, iterations = (now - was for now, was in zip(after, before, strict=True))
+    assert beside.code == alone.code
+    assert tokens > 1.3 * iterations, "they did not stand in a line"
 
 
 def test_a_wrong_key(connect: Callable[..., ChatModel]) -> None:
