@@ -14,10 +14,10 @@ from sandbox.confine import TIERS
 pytest.register_assert_rewrite("tests.executor_checks")
 from tests import security_document  # noqa: E402
 from tests.executor_checks import confinement  # noqa: E402
-from tests.executor_checks.place import Check, Place  # noqa: E402
+from tests.executor_checks.place import HERE, Check, Place  # noqa: E402
 
 
-@pytest.fixture(scope="module", params=list(TIERS))
+@pytest.fixture(scope="module", params=HERE)
 def place(request: pytest.FixtureRequest) -> Iterator[Place]:
     try:
         selftest.choose(request.param)

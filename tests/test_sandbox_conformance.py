@@ -11,11 +11,11 @@ import pytest
 
 from errors import SandboxError
 from sandbox import selftest
-from sandbox.confine import TIERS
 from sandbox.executor import SandboxExecutor
 
 pytest.register_assert_rewrite("tests.executor_checks")
 from tests import executor_conformance  # noqa: E402
+from tests.executor_checks.place import HERE  # noqa: E402
 
 
 @pytest.fixture
@@ -28,7 +28,7 @@ def open_folder() -> Iterator[Path]:
 
 
 # The restricted interpreter has a suite of its own: most of this is beyond its language.
-@pytest.fixture(params=[tier for tier in TIERS if tier != "restricted"])
+@pytest.fixture(params=[tier for tier in HERE if tier != "restricted"])
 def make(request: pytest.FixtureRequest, open_folder: Path) -> Iterator[Callable[..., Any]]:
     try:
         selftest.choose(request.param)
