@@ -23,7 +23,7 @@ help:
 	@echo "make test              everything that checks Hearth, offline"
 	@echo "make tiny              rebuild the bundled model from its seed (hours on a CPU)"
 	@echo "make tiny-eval         measure the bundled model through the whole agent"
-	@echo "make env-example       write .env.example anew from settings.py"
+	@echo "make env-example       write .env.example anew from settings/"
 	@echo "make clean             remove the virtual environment and caches, keep your data"
 
 setup:

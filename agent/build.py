@@ -1,10 +1,7 @@
-"""Where everything is put together: the only file that knows every seam. Wiring, no logic."""
+"""Where everything is put together: it and `agent/wiring` know every seam. Wiring, no logic."""
 
 import contextlib
-import json
 import logging
-import shutil
-import tempfile
 import uuid
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -18,9 +15,11 @@ from agent.events import Event, RunStarted, event_from_dict, event_to_dict
 from agent.packages import PackageDesk
 from agent.resume import resumable
 from agent.session import Limits, Session
+from agent.wiring.folders import check_data_dir, unwritable
+from agent.wiring.models import model_family
+from agent.wiring.toolbox import standard_tools
 from errors import HearthError, InputError
 from memory.history import History
-from memory.notes import Notes, format_hits
 from sandbox import selftest
 from sandbox.executor import SandboxExecutor
 from sandbox.files import Quota
@@ -28,20 +27,11 @@ from sandbox.install import Packages
 from sandbox.selftest import Verdict
 from serving.chat import ChatModel
 from serving.engines import Endpoint, answers_health
-from serving.families import Family, family_for, family_named
+from serving.families import Family
 from serving.supervisor import Supervisor
-from settings import ROOT, Settings, load_settings
-from tools.calculate import Calculate
-from tools.inspect_table import InspectTable
-from tools.read_file import ReadFile
-from tools.remember import Remember
-from tools.search_history import SearchHistory
-from tools.search_notes import SearchNotes
-from tools.visit_webpage import VisitWebpage
-from tools.web_search import SearchFunction, WebSearch, search_backend
-from tools.wikipedia_search import WikipediaSearch
+from settings import Settings, load_settings
+from tools.web_search import SearchFunction
 
-MIN_FREE_BYTES = 50_000_000
 MOST_LOOKED_AT = 500  # sessions in which an unfinished run is looked for
 
 
@@ -79,7 +69,7 @@ class Hearth:
     def start(self) -> "Hearth":
         """Start the engine and wait until it answers. Does nothing where it has been started."""
         if self._supervisor is None:
-            _check_data_dir(self.settings.data_dir)
+            check_data_dir(self.settings.data_dir)
             # Its every retry would be a line on the user's terminal.
             logging.getLogger("stamina").setLevel(logging.ERROR)
             supervisor = Supervisor(self.settings, on_progress=self._on_progress)
@@ -169,7 +159,7 @@ class Hearth:
         try:
             workspace.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise _unwritable(workspace, error) from None
+            raise unwritable(workspace, error) from None
         tools = [
             *standard_tools(s, workspace, self.history, search=search, notes=notes),
             *extra_tools,
@@ -207,7 +197,7 @@ class Hearth:
         try:
             packages.prepare()
         except OSError as error:
-            raise _unwritable(packages.folder, error) from None
+            raise unwritable(packages.folder, error) from None
         return packages
 
     def _executor(self, workspace: Path, packages: Packages, most_chars: int) -> SandboxExecutor:
@@ -269,61 +259,3 @@ def _events(history: History, session: str) -> list[Event]:
         with contextlib.suppress(ValueError):
             events.append(event_from_dict(event))
     return events
-
-
-def standard_tools(
-    settings: Settings,
-    workspace: Path,
-    history: History,
-    *,
-    search: SearchFunction | None = None,
-    notes: Path | None = None,
-) -> list[Tool]:
-    """The tools every session has, in the order the prompt lists them."""
-    kept = Notes(notes or settings.notes)
-    return [
-        WebSearch(search or search_backend(settings)),
-        VisitWebpage(),
-        WikipediaSearch(),
-        ReadFile(workspace),
-        InspectTable(workspace),
-        Calculate(),
-        SearchNotes(lambda query: format_hits(query, kept.search(query))),
-        SearchHistory(lambda query: format_hits(query, history.search(query))),
-        Remember(kept.remember),
-    ]
-
-
-def model_family(settings: Settings, endpoint: Endpoint) -> Family:
-    """The family of the model that answers; for a folder, its config.json is asked too.
-
-    The setting `family` goes over both. Raises SettingsError for one that does not exist.
-    """
-    if settings.family:
-        return family_named(settings.family)
-    if endpoint.engine != "endpoint":
-        path = Path(settings.model).expanduser()
-        for config in (path / "config.json", ROOT / path / "config.json"):
-            if config.is_file():
-                known = json.loads(config.read_text(encoding="utf-8"))
-                return family_for(endpoint.model_id, known)
-    return family_for(endpoint.model_id)
-
-
-def _check_data_dir(folder: Path) -> None:
-    """A full disk or a folder that can't be written is said before anything starts."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        tempfile.TemporaryFile(dir=folder).close()
-        free = shutil.disk_usage(folder).free
-    except OSError as error:
-        raise _unwritable(folder, error) from None
-    if free < MIN_FREE_BYTES:
-        raise _unwritable(folder, "its disk is full")
-
-
-def _unwritable(folder: Path, why: OSError | str) -> InputError:
-    return InputError(
-        f"The folder {folder} can't be written: {getattr(why, 'strerror', None) or why}.",
-        fix="Set HEARTH_DATA_DIR to a folder that you may write to, on a disk with free space.",
-    )

@@ -28,8 +28,8 @@ from smolagents.models import OpenAIModel  # noqa: E402
 from smolagents.monitoring import AgentLogger  # noqa: E402
 
 from agent import prompts  # noqa: E402
-from agent.build import standard_tools  # noqa: E402
 from agent.session import Limits, Session  # noqa: E402
+from agent.wiring.toolbox import standard_tools  # noqa: E402
 from memory.history import History  # noqa: E402
 from sandbox.executor import SandboxExecutor  # noqa: E402
 from serving.chat import ChatModel  # noqa: E402

@@ -57,7 +57,7 @@ def test_a_folder_that_can_not_be_written_is_said(tmp_path: Path, name: str) -> 
 def test_a_full_disk_is_said_before_anything_starts(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("agent.build.MIN_FREE_BYTES", 1 << 62)
+    monkeypatch.setattr("agent.wiring.folders.MIN_FREE_BYTES", 1 << 62)
     with pytest.raises(InputError, match="disk is full"):
         Hearth(load_settings(tmp_path, data_dir=tmp_path / "d")).start()
     assert list((tmp_path / "d").iterdir()) == [], "nothing is left behind"

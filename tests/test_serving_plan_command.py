@@ -259,9 +259,9 @@ def test_a_config_from_the_hub(serve: Serve, tmp_path: Path) -> None:
 def test_the_set_up_for_colab(tmp_path: Path) -> None:
     """In a copy whose set-up is done already: it reports, and stops at a wrong model."""
     copy = tmp_path / "hearth"
-    for name in ("serving", "models"):
+    for name in ("serving", "settings", "models"):
         shutil.copytree(ROOT / name, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("colab_setup.sh", "settings.py", "errors.py"):
+    for name in ("colab_setup.sh", "errors.py"):
         shutil.copy(ROOT / name, copy / name)
     (copy / "scripts").mkdir()
     (copy / "scripts" / "setup.py").write_text("print('set-up: nothing to do')\n")

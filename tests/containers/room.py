@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-_CHECKOUT = ("agent", "evals", "memory", "sandbox", "serving", "tests", "tools", "web")
-_FILES = ("app.py", "errors.py", "settings.py", "pyproject.toml")
+_CHECKOUT = ("agent", "evals", "memory", "sandbox", "serving", "settings", "tests", "tools", "web")
+_FILES = ("app.py", "errors.py", "pyproject.toml")
 UID = 1000
 
 

@@ -1,0 +1,1 @@
+"""What `agent.build` puts together, one part a file. Wiring, no logic."""

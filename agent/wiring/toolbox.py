@@ -1,0 +1,41 @@
+"""Which tools a session has, and what each is handed."""
+
+from pathlib import Path
+
+from smolagents import Tool
+
+from memory.history import History
+from memory.notes import Notes, format_hits
+from settings import Settings
+from tools.calculate import Calculate
+from tools.inspect_table import InspectTable
+from tools.read_file import ReadFile
+from tools.remember import Remember
+from tools.search_history import SearchHistory
+from tools.search_notes import SearchNotes
+from tools.visit_webpage import VisitWebpage
+from tools.web_search import SearchFunction, WebSearch, search_backend
+from tools.wikipedia_search import WikipediaSearch
+
+
+def standard_tools(
+    settings: Settings,
+    workspace: Path,
+    history: History,
+    *,
+    search: SearchFunction | None = None,
+    notes: Path | None = None,
+) -> list[Tool]:
+    """The tools every session has, in the order the prompt lists them."""
+    kept = Notes(notes or settings.notes)
+    return [
+        WebSearch(search or search_backend(settings)),
+        VisitWebpage(),
+        WikipediaSearch(),
+        ReadFile(workspace),
+        InspectTable(workspace),
+        Calculate(),
+        SearchNotes(lambda query: format_hits(query, kept.search(query))),
+        SearchHistory(lambda query: format_hits(query, history.search(query))),
+        Remember(kept.remember),
+    ]

@@ -1,0 +1,20 @@
+"""Where the project lies, and the few constants that fields share."""
+
+from pathlib import Path
+from urllib.parse import urlsplit
+
+ROOT = Path(__file__).resolve().parent.parent
+PREFIX = "HEARTH_"
+BUNDLED_MODEL = "tiny"
+# Waits much longer than this overflow the system's clocks.
+A_WEEK = 7 * 24 * 3600
+
+
+def http_address(value: str) -> str:
+    """`value` without its last slash, if it is empty or an address. Raises ValueError."""
+    if value:
+        parts = urlsplit(value)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise ValueError("must be an address that starts with http:// or https://")
+        _ = parts.port  # reading it raises ValueError for a port that can't be
+    return value.rstrip("/")

@@ -1,0 +1,79 @@
+"""The settings of the model, its engine, and how it is asked."""
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, Field, SecretStr, field_validator
+
+from settings.common import A_WEEK, BUNDLED_MODEL, http_address
+
+
+class ModelSettings(BaseModel):
+    """The model and its engine."""
+
+    model: str = Field(
+        BUNDLED_MODEL,
+        min_length=1,
+        description="The model: `tiny` (the bundled one), a folder, or a Hugging Face model id.",
+    )
+    engine: Literal["auto", "transformers", "vllm", "endpoint"] = Field(
+        "auto",
+        description="Where the model runs: `transformers` or `vllm` (local servers that Hearth "
+        "starts), `endpoint` (a server you name), or `auto` (endpoint if its address is set, vLLM "
+        "where it is installed for an NVIDIA GPU and suits the model, else transformers).",
+    )
+    endpoint_url: str = Field(
+        "",
+        description="Address of an OpenAI-compatible server, such as http://127.0.0.1:8000/v1.",
+    )
+    endpoint_key: SecretStr = Field(
+        SecretStr(""), description="The key that the endpoint asks for; never logged."
+    )
+    engine_port: int = Field(
+        0, ge=0, le=65535, description="Port of the local engine on loopback; 0 takes a free one."
+    )
+    engine_start_timeout_seconds: float = Field(
+        900,
+        gt=0,
+        le=A_WEEK,
+        description="How long a local engine may take until it answers, in seconds.",
+    )
+    quantize: Literal["auto", "none", "nf4"] = Field(
+        "auto",
+        description="4-bit weights in the transformers engine: `auto` uses NF4 where CUDA is "
+        "there and the model is not the bundled one.",
+    )
+
+    # Generation; empty means: what the model's family recommends
+    family: str = Field(
+        "",
+        description="How to talk to the model, such as `r1-distill` or `qwen3-no-thinking` "
+        "(`python -m serving families` lists them); empty goes by the model's name.",
+    )
+    temperature: float | None = Field(
+        None, ge=0, le=2, description="Sampling temperature; empty takes the model family's."
+    )
+    top_p: float | None = Field(
+        None, gt=0, le=1, description="Nucleus sampling mass; empty takes the model family's."
+    )
+    max_tokens: int | None = Field(
+        None, ge=16, description="Most tokens in one reply; empty takes the model family's."
+    )
+    thinking_tokens: int | None = Field(
+        None,
+        ge=0,
+        description="Most tokens of thinking in one reply, of which a quarter is always left to "
+        "act; empty takes the model family's.",
+    )
+    request_timeout_seconds: float = Field(
+        600, gt=0, le=A_WEEK, description="How long one reply may take, in seconds."
+    )
+
+    @field_validator("endpoint_url")
+    @classmethod
+    def _endpoint_address(cls, value: str) -> str:
+        return http_address(value)
+
+    @field_validator("temperature", "top_p", "max_tokens", "thinking_tokens", mode="before")
+    @classmethod
+    def _empty_takes_the_family_s(cls, value: Any) -> Any:
+        return None if value == "" else value
