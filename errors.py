@@ -12,7 +12,8 @@
     │   └── Cancelled        the user stopped the run
     └── ModelMistake         the model's mistake: goes back to it as an observation
         ├── ReplyError       a reply with no action and no answer
-        └── CodeError        the code failed: error, timeout, limit
+        ├── CodeError        the code failed: error, timeout, limit
+        └── ToolError        a tool can't do what its call asks for
 
 A `HearthError` carries `fix`, one sentence that says what the user can do next; an
 entry point prints `str(error)` and nothing else. To add one, subclass the family whose
@@ -92,3 +93,16 @@ class CodeError(ModelMistake):
     def __init__(self, message: str, *, kind: str = "error") -> None:
         super().__init__(message)
         self.kind = kind
+
+
+class ToolError(ModelMistake):
+    """A tool can't do what its call asks for; `next_step` tells the model what to do instead.
+
+    The code sees a built-in exception, `seen_as`, with the whole text.
+    """
+
+    def __init__(
+        self, message: str, next_step: str = "", *, seen_as: type[Exception] = ValueError
+    ) -> None:
+        super().__init__(f"{message} {next_step}".strip())
+        self.message, self.next_step, self.seen_as = message, next_step, seen_as

@@ -5,6 +5,8 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from errors import ToolError
+
 MAX_KEPT_CHARS = 256_000
 """Most characters of JSON that the calls of one step may have to be kept whole."""
 
@@ -51,7 +53,7 @@ class Recorder:
             value = call()
         except Exception as error:
             text = error.args[0] if isinstance(error, KeyError) and error.args else error
-            kind = type(error)
+            kind = error.seen_as if isinstance(error, ToolError) else type(error)
             own = kind.__name__ if kind.__module__ == "builtins" else ""
             made["error"] = [own, str(text) or kind.__name__]
             raise

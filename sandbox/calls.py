@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from errors import ToolError
 from sandbox import wire
 from sandbox.channel import MIRRORED_ERRORS
 from sandbox.redact import redact
@@ -307,6 +308,8 @@ def _as_error(tool: str, error: BaseException) -> tuple[str, str]:
     kind = type(error).__name__
     text = str(error.args[0]) if isinstance(error, KeyError) and error.args else str(error)
     text = redact(text[: 2 * PREVIEW_CHARS])[:PREVIEW_CHARS]
+    if isinstance(error, ToolError):
+        return error.seen_as.__name__, text or f"{tool} failed"
     own = type(error).__module__ == "builtins" and kind in MIRRORED_ERRORS
     if own and kind != "RuntimeError":
         return kind, text or f"{tool} failed"

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from smolagents import Tool
 
+from errors import ToolError
 from sandbox import calls, wire
 from sandbox.calls import BoundTool, StepCalls
 
@@ -73,3 +74,22 @@ def test_numbers_too_long_to_be_printed(step: StepCalls, records: Records) -> No
     assert records[-1]["ok"] and "dict" in records[-1]["result"]
     with pytest.raises(wire.WireError, match="no text"):
         step.begin(2, "page", wire.pack([[], {long: 1}]))
+
+
+def test_the_error_of_a_tool_is_a_built_in_one_for_the_code(records: Records) -> None:
+    class Refuses(Page):
+        name = "page"
+
+        def forward(self, address: Any) -> str:
+            raise ToolError("No such page.", "Look for it first.", seen_as=ConnectionError)
+
+    step = StepCalls(
+        {"page": BoundTool("page", Refuses())}, lambda: None, records.append, timeout_seconds=10
+    )
+    assert step.begin(1, "page", wire.pack([["x"], {}])) is None
+    replies: list[Any] = []
+    while step.in_flight:
+        replies += step.finished()
+    number, ok, body = replies[0]
+    assert (number, ok) == (1, False)
+    assert wire.unpack(body) == ["ConnectionError", "No such page. Look for it first."]
