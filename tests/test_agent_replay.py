@@ -6,6 +6,7 @@ import pytest
 
 from agent.recorder import MAX_KEPT_CHARS, Recorder
 from agent.replay import Rules
+from errors import ToolError
 
 
 @pytest.mark.parametrize(
@@ -103,6 +104,18 @@ def test_calls_are_kept_whole_and_answered_in_their_order() -> None:
     with pytest.raises(RuntimeError, match="not called so before"):
         wrapped(x=1)
     assert recorder.missed
+
+
+def test_a_tool_s_error_is_the_same_when_it_is_answered_from_the_record() -> None:
+    recorder = Recorder()
+    refused = ToolError("No such page.", "Look for it first.", seen_as=ConnectionError)
+    wrapped = recorder.wrap({"t": Tools(refused)})["t"]
+    recorder.begin()
+    with pytest.raises(ToolError):
+        wrapped(x=1)
+    recorder.begin(json.loads(json.dumps(recorder.whole()[0])))
+    with pytest.raises(ConnectionError, match=r"No such page\. Look for it first\."):
+        wrapped(x=1)
 
 
 @pytest.mark.parametrize("result", [(1, 2), {1: 2}, {1, 2}, b"x", float("nan"), object()])
