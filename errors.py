@@ -6,7 +6,8 @@
     │   ├── InputError       no task, an unreadable file, a bad argument
     │   ├── EngineError      an engine can't be started, or died for good
     │   ├── ModelError       the model's server can't be reached or answers with a fault
-    │   │   └── ContextTooLong   the messages exceed the model's context
+    │   │   ├── ContextTooLong   the messages exceed the model's context
+    │   │   └── Refused      the server won't serve us: key, payment, unknown model
     │   ├── SandboxError     the sandbox itself broke (not the code in it)
     │   ├── PackageError     a package can't be installed for the agent's code
     │   └── Cancelled        the user stopped the run
@@ -52,16 +53,24 @@ class EngineError(HearthError):
 class ModelError(HearthError):
     """The model's server can't be reached, refuses the request, or breaks off.
 
-    `partial` is the `serving.reply.Reply` as far as it had come, when it broke off in the middle.
+    `partial` is the `serving.reply.Reply` as far as it had come, when it broke off in the middle;
+    `wait` how many seconds the server asked not to be asked again for, if it did.
     """
 
-    def __init__(self, message: str, *, fix: str = "", partial: object = None) -> None:
+    def __init__(
+        self, message: str, *, fix: str = "", partial: object = None, wait: float | None = None
+    ) -> None:
         super().__init__(message, fix=fix)
         self.partial = partial
+        self.wait = wait
 
 
 class ContextTooLong(ModelError):
     """The messages and the reply's length together exceed the model's context."""
+
+
+class Refused(ModelError):
+    """The server won't serve us as things are set: a refused key, payment due, unknown model."""
 
 
 class SandboxError(HearthError):

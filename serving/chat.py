@@ -23,8 +23,8 @@ from typing import Any, TypeVar
 from errors import Cancelled, HearthError, InputError, ModelError
 from serving import faults
 from serving.families import Family
-from serving.faults import Fault, Server
-from serving.link import Link
+from serving.faults import Fault, Names, Server
+from serving.link import Link, Quirks
 from serving.loop import LoopThread
 from serving.model import (
     Message,
@@ -35,7 +35,7 @@ from serving.model import (
     refuse_unused,
 )
 from serving.request import Fields
-from serving.retries import Again
+from serving.retries import Again, GivesUp
 from serving.turn import Limits, Put, Turn
 
 __all__ = ["ChatModel", "ReplyDelta"]
@@ -56,8 +56,11 @@ class ChatModel(StreamingModel):
     restarts; `check` is called each time, on the model's own thread, and raises a HearthError
     when it is gone for good. `temperature`, `top_p`, `max_tokens` and `thinking_tokens` (at most
     three quarters of them are thought) replace the family's. `stall_seconds`: how long a
-    stream that has begun may be silent. Several threads may stream at once. The first request
-    starts a thread of the model's own; `close` ends it.
+    stream that has begun may be silent; `gives_up` says when else a server is given up on before
+    the deadline. `quirks` are known of the server, `names` what its settings are called, and
+    `gate` is called before each request for a reply, to refuse it with a HearthError. Several
+    threads may stream at once. The first request starts a thread of the model's own; `close`
+    ends it.
 
     The token usage is the server's where it sends one. A reply that ends with a code block is
     closed before most servers do: then the deltas are counted as output tokens (servers send
@@ -80,6 +83,10 @@ class ChatModel(StreamingModel):
         max_tokens: int | None = None,
         thinking_tokens: int | None = None,
         stall_seconds: float = STALL_SECONDS,
+        gives_up: GivesUp = GivesUp(),
+        quirks: Quirks = Quirks(),
+        names: Names = Names(),
+        gate: Callable[[], None] = lambda: None,
     ) -> None:
         super().__init__(model_id, family)
         if not base_url.startswith(("http://", "https://")):
@@ -91,15 +98,19 @@ class ChatModel(StreamingModel):
         self.timeout_seconds = timeout_seconds
         self.patience_seconds = patience_seconds
         self.stall_seconds = stall_seconds
+        self.gives_up = gives_up
         self._check = check
         self.max_tokens = max_tokens or family.max_tokens
         self.thinking_tokens = (
             family.thinking_tokens if thinking_tokens is None else thinking_tokens
         )
         self._key = api_key
-        self._server = Server(faults.shown_address(self.base_url), model_id, bool(api_key))
-        self._fields = Fields(model_id, family, {"temperature": temperature, "top_p": top_p})
-        self._link = Link(self.base_url, api_key, model_id, timeout_seconds)
+        self._server = Server(faults.shown_address(self.base_url), model_id, bool(api_key), names)
+        chosen = {"temperature": temperature, "top_p": top_p}
+        self._fields = Fields(model_id, family, chosen, quirks.lacks)
+        self._link = Link(
+            self.base_url, api_key, model_id, timeout_seconds, plain=quirks.plain, gate=gate
+        )
         self._loop = LoopThread(f"chat {model_id}")
         self._loop.on_close(self._link.aclose)
         weakref.finalize(self, self._loop.close)
@@ -183,10 +194,15 @@ class ChatModel(StreamingModel):
             self.family,
             messages,
             put,
-            Limits(self.max_tokens, self.thinking_tokens, self.stall_seconds),
+            Limits(
+                self.max_tokens,
+                self.thinking_tokens,
+                self.stall_seconds,
+                self.gives_up.silent_seconds,
+            ),
             self._check,
         )
-        again = Again(self.timeout_seconds, self.patience_seconds)
+        again = Again(self.timeout_seconds, self.patience_seconds, self.gives_up)
         try:
             async with asyncio.timeout(self.timeout_seconds):
                 await turn.run(again)

@@ -11,13 +11,11 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-import httpx
-
-from errors import EngineError, SettingsError
-from serving.faults import shown_address
+from errors import SettingsError
+from serving.connect import connect
 from serving.hardware import Accelerator, find_accelerator
 from serving.model_source import ModelSource, resolve_model
-from serving.ports import HOST, LOOPBACK
+from serving.ports import HOST
 from serving.row import (
     Command,
     Endpoint,
@@ -27,7 +25,6 @@ from serving.row import (
     answers_health,
     data_type,
     engine_environment,
-    listed_ids,
     local_client,
     threads_for,
 )
@@ -143,84 +140,15 @@ def transformers_command(plan: Plan, port: int, key: str) -> Command:
     return Command(argv, env, folder)
 
 
-# a server that runs already ---------------------------------------------------------------
-
-
 def connect_endpoint(settings: Settings, say: Say) -> Endpoint:
     """Check that `endpoint_url` is an OpenAI-compatible server that has the model.
 
     Raises EngineError when it can't be reached, is no such server, refuses the key or doesn't
     have the model.
     """
+    model = "" if settings.model == BUNDLED_MODEL else settings.model
     key = settings.endpoint_key.get_secret_value()
-    base, ids = _list_models(settings.endpoint_url, key)
-    shown = shown_address(base)
-    if not ids:
-        raise EngineError(
-            f"The server at {shown} lists no models.", fix="Load a model there, then try again."
-        )
-    notice = ""
-    if settings.model == BUNDLED_MODEL and BUNDLED_MODEL not in ids:
-        model = ids[0]
-        others = f" (the first of {len(ids)})" if len(ids) > 1 else ""
-        notice = f"No model is named, so it is the server's {model}{others}."
-        say(notice)
-    elif settings.model in ids:
-        model = settings.model
-    else:
-        close = difflib.get_close_matches(settings.model, ids, n=1)
-        hint = f"Did you mean {close[0]}? " if close else ""
-        more = f" and {len(ids) - 8} more" if len(ids) > 8 else ""
-        raise EngineError(
-            f"The server at {shown} has no model {settings.model}.",
-            fix=f"{hint}Set HEARTH_MODEL to one of: {', '.join(ids[:8])}{more}.",
-        )
-    say(f"{model} answers at {shown}")
-    return Endpoint(base, key, model, "endpoint", None, notice)
-
-
-def _list_models(url: str, key: str) -> tuple[str, list[str]]:
-    """The address that works (the user may have left out /v1) and its models."""
-    bases = [url] if url.endswith("/v1") else [url, f"{url}/v1"]
-    headers = {"authorization": f"Bearer {key}"} if key else {}
-    outside = httpx.URL(url).host not in LOOPBACK
-    seen = ""
-    with httpx.Client(trust_env=outside, timeout=15, headers=headers) as client:
-        for base in bases:
-            try:
-                reply = client.get(f"{base}/models")
-            except (httpx.HTTPError, httpx.InvalidURL) as error:
-                raise EngineError(
-                    f"Nothing answers at {shown_address(url)} ({_reason(error)}).",
-                    fix="Check HEARTH_ENDPOINT_URL, and that the server runs and can be reached.",
-                ) from None
-            if reply.status_code in (401, 403):
-                problem = "refuses the key" if key else "asks for a key"
-                raise EngineError(
-                    f"The server at {shown_address(url)} {problem} ({reply.status_code}).",
-                    fix="Set HEARTH_ENDPOINT_KEY to a key that it accepts.",
-                )
-            seen = f"{shown_address(base)}/models {_gave(reply)}"
-            try:
-                if reply.status_code == 200:
-                    return base, listed_ids(reply)
-            except ValueError:
-                continue
-    raise EngineError(
-        f"What answers at {shown_address(url)} is no OpenAI-compatible server ({seen}).",
-        fix="Set HEARTH_ENDPOINT_URL to the address that ends in /v1.",
-    )
-
-
-def _gave(reply: httpx.Response) -> str:
-    # A redirect isn't followed: requests for replies, with their key, would not be either.
-    if reply.has_redirect_location:
-        return f"redirects to {shown_address(reply.headers['location'])}"
-    return f"gave {reply.status_code}"
-
-
-def _reason(error: Exception) -> str:
-    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    return connect(settings.endpoint_url, key, model, say, tolerated=BUNDLED_MODEL)
 
 
 ENGINES: dict[str, Engine] = {

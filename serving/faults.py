@@ -11,7 +11,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 import httpx
 
-from errors import ContextTooLong, ModelError
+from errors import ContextTooLong, ModelError, Refused
 
 Again = Literal["no", "connection", "broken", "busy", "failed", "adapted"]
 
@@ -32,6 +32,7 @@ _PROMPT_IS = re.compile(r"(\d+) input tokens|(\d+) (?:tokens )?in the messages",
 _MOST_REPLY = re.compile(r"supports at most (\d+) completion tokens", re.IGNORECASE)
 _MODEL = re.compile(r"\bmodel\b|pinned", re.IGNORECASE)
 _SHOWN = 300  # characters of a server's own words
+_LISTED = 12  # of its models: providers have hundreds
 
 
 class Fault(Exception):
@@ -50,19 +51,29 @@ class Fault(Exception):
 
 
 @dataclass(frozen=True)
+class Names:
+    """What the settings are called that a message tells the user to mend."""
+
+    key: str = "HEARTH_ENDPOINT_KEY"
+    url: str = "HEARTH_ENDPOINT_URL"
+    model: str = "HEARTH_MODEL"
+
+
+@dataclass(frozen=True)
 class Server:
     """The server and what it was asked, as far as a message may show it (never the key)."""
 
     address: str
     model_id: str
     has_key: bool
+    names: Names = Names()
 
     def unreachable(self, error: httpx.TransportError) -> Fault:
         """No connection, or one that broke before the first token."""
         why = str(error).strip() or type(error).__name__
         if isinstance(error, httpx.ConnectError | httpx.ConnectTimeout):
             what = f"can't be reached ({why})"
-            fix = "Is it running? The address of a server of your own is HEARTH_ENDPOINT_URL."
+            fix = f"Is it running? The address of a server of your own is {self.names.url}."
         else:
             what = f"closed the connection before it answered ({why})"
             fix = "Look at the server's log: it may have run out of memory or be restarting."
@@ -93,14 +104,24 @@ class Server:
     def unknown_model(self, models: list[str] | None) -> ModelError:
         """The server does not have the model; `models` are those it has, if it told."""
         if models is None:
-            return ModelError(
+            return Refused(
                 f"The server at {self.address} knows no such address or model: {self.model_id}.",
-                fix="Check HEARTH_ENDPOINT_URL (it usually ends with /v1) and HEARTH_MODEL.",
+                fix=f"Check {self.names.url} (it usually ends with /v1) and {self.names.model}.",
             )
-        return ModelError(
+        listed = ", ".join(models[:_LISTED]) + (" …" if len(models) > _LISTED else "")
+        return Refused(
             f"The server at {self.address} has no model {self.model_id!r}. "
-            f"It has: {', '.join(models) or 'none'}.",
-            fix="Set HEARTH_MODEL to a model that it has.",
+            f"It has: {listed or 'none'}.",
+            fix=f"Set {self.names.model} to a model that it has.",
+        )
+
+    def silent(self, seconds: float) -> Fault:
+        """Nothing came for so long that another server is asked."""
+        return Fault(
+            ModelError(
+                f"The model's server at {self.address} said nothing for {seconds:g} seconds.",
+                fix="Look at the server's log: it may hang, or have too much to do.",
+            )
         )
 
     def said(self, text: str, partial: object = None) -> ModelError:
@@ -127,20 +148,22 @@ class Server:
         """An answer with an HTTP status that is not 200; `text` is its message."""
         if status in (401, 403):
             what = "refused the key" if self.has_key else "asks for a key"
-            fix = "Set HEARTH_ENDPOINT_KEY to a key that it accepts."
-            return Fault(ModelError(f"The server at {self.address} {what} ({text}).", fix=fix))
+            fix = f"Set {self.names.key} to a key that it accepts."
+            return Fault(Refused(f"The server at {self.address} {what} ({text}).", fix=fix))
         if status == 402 or "insufficient_quota" in text:
             fix = "Look at your account with the provider."
-            return Fault(ModelError(f"The server at {self.address} wants payment: {text}", fix=fix))
+            return Fault(Refused(f"The server at {self.address} wants payment: {text}", fix=fix))
         if status in _BUSY:
+            wait = retry_after(headers)
             return Fault(
                 ModelError(
                     f"The model's server at {self.address} is too busy or not ready "
                     f"(HTTP {status}: {text}).",
                     fix="Wait a little and ask again.",
+                    wait=wait,
                 ),
                 "busy",
-                retry_after(headers),
+                wait,
             )
         if status in (400, 413, 422) and _CONTEXT.search(text):
             return Fault(self.said(text))
@@ -151,7 +174,7 @@ class Server:
                 else f"The model's server at {self.address} failed (HTTP {status}): {text}",
                 fix="Look at the server's log."
                 if status >= 500
-                else "Check HEARTH_MODEL and HEARTH_ENDPOINT_URL; the server's log may say more.",
+                else f"Check {self.names.model} and {self.names.url}; the server's log may say more.",
             ),
             "failed" if status == 500 else "no",
         )

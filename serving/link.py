@@ -3,6 +3,7 @@ OpenAI protocol. Runs on the model's own event loop.
 """
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 from urllib.parse import urlsplit
@@ -48,23 +49,49 @@ BY_OWNER = {
 """By what a server's /v1/models says in `owned_by`."""
 
 
-class Link:
-    """The connection to one server. `base_url` ends where `/chat/completions` begins."""
+@dataclass(frozen=True)
+class Quirks:
+    """What is known of a server before it is asked, so that nothing is asked in vain.
 
-    def __init__(self, base_url: str, key: str, model_id: str, timeout_seconds: float) -> None:
+    `lacks`: fields of a request that it does not take. `plain`: it has nothing beyond the OpenAI
+    protocol, so its list of models is not looked at.
+    """
+
+    lacks: tuple[str, ...] = ()
+    plain: bool = False
+
+
+class Link:
+    """The connection to one server. `base_url` ends where `/chat/completions` begins.
+
+    `gate` is called before each request for a reply, and may refuse it with a HearthError.
+    """
+
+    def __init__(
+        self,
+        base_url: str,
+        key: str,
+        model_id: str,
+        timeout_seconds: float,
+        *,
+        plain: bool = False,
+        gate: Callable[[], None] = lambda: None,
+    ) -> None:
         self.base_url = base_url
         self.model_id = model_id
         self._root = base_url.removesuffix("/v1")
         self._headers = {"Authorization": f"Bearer {key}"} if key else {}
         self._timeout = timeout_seconds
         self._client: httpx.AsyncClient | None = None
-        self.known: Capabilities | None = None
+        self._gate = gate
+        self.known: Capabilities | None = NOTHING if plain else None
         self._ask_again = 0.0
         self.context_tokens: int | None = None
         """What the server says that the model's context holds, once it was asked."""
 
     def stream(self, path: str, body: dict[str, Any]) -> Any:
         """A POST whose answer is read as it comes: an async context manager."""
+        self._gate()
         return self._http().stream(
             "POST", f"{self.base_url}{path}", json=body, headers=self._headers
         )

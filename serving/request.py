@@ -1,5 +1,6 @@
 """The fields of a request, less what a server has refused. Pure."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from serving import faults
@@ -19,10 +20,16 @@ class Fields:
     """What is sent beside the messages, for one model on one server.
 
     `chosen` are sampling fields that the user set: they are sent or the request fails; those
-    of the family are dropped where a server does not take them.
+    of the family are dropped where a server does not take them; `lacks` are known to be so.
     """
 
-    def __init__(self, model_id: str, family: Family, chosen: dict[str, float | None]) -> None:
+    def __init__(
+        self,
+        model_id: str,
+        family: Family,
+        chosen: dict[str, float | None],
+        lacks: Sequence[str] = (),
+    ) -> None:
         defaults = {"temperature": family.temperature, "top_p": family.top_p}
         self._model_id = model_id
         self._sampling = {
@@ -31,7 +38,7 @@ class Fields:
             if value is not None or defaults[name] is not None
         }
         self._extra = dict(family.request)
-        self._not_taken: set[str] = set()
+        self._not_taken: set[str] = set(lacks)
         self._droppable = (
             BUDGET_FIELD,
             "repetition_detection",

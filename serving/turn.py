@@ -7,7 +7,8 @@ the server can't do that, a last request shows the model its last thoughts and a
 """
 
 import asyncio
-from collections.abc import Callable
+import contextlib
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -39,12 +40,13 @@ _TRIES_WHEN_EMPTY = 2
 @dataclass(frozen=True)
 class Limits:
     """Of one reply: tokens in all and of thinking (None: no limit), and how many seconds a
-    stream that has begun may be silent.
+    stream that has begun may be silent, and how many it may take to begin (None: any).
     """
 
     max_tokens: int
     thinking_tokens: int | None
     stall_seconds: float
+    silent_seconds: float | None = None
 
 
 class Turn:
@@ -151,7 +153,7 @@ class Turn:
             path, body = await self._request()
             self._count(Request())
             self._draft.finish = None
-            async with self._link.stream(path, body) as response:
+            async with self._stream(path, body) as response:
                 if response.status_code != httpx.codes.OK:
                     text = faults.error_text((await response.aread()).decode("utf-8", "replace"))
                     if path == "/completions" and response.status_code in _NOT_THERE:
@@ -166,6 +168,20 @@ class Turn:
         finally:
             if self._draft.finish is None and self._draft.request.heard:
                 self._at = "broken"
+
+    @contextlib.asynccontextmanager
+    async def _stream(self, path: str, body: dict[str, Any]) -> AsyncIterator[httpx.Response]:
+        """The answer to a request, once it begins."""
+        silent = self._limits.silent_seconds
+        async with contextlib.AsyncExitStack() as stack:
+            try:
+                async with asyncio.timeout(silent):
+                    stream = self._link.stream(path, body)
+                    response = await stack.enter_async_context(stream)
+            except TimeoutError:
+                assert silent is not None
+                raise self._server.silent(silent) from None
+            yield response
 
     async def _request(self) -> tuple[str, dict[str, Any]]:
         """Path and body of the next request."""
@@ -212,10 +228,12 @@ class Turn:
             self._draft.finish = self._draft.finish or "stop"
             return
         try:
-            async with asyncio.timeout(None) as timer:
+            async with asyncio.timeout(self._limits.silent_seconds) as timer:
                 await self._read_events(response, timer)
         except TimeoutError:
             # A finished reply is not kept waiting for a server that doesn't end the stream.
+            if self._draft.finish is None and not self._draft.request.heard:
+                raise self._server.silent(self._limits.silent_seconds or 0) from None
             if self._draft.finish is None:
                 raise self._broke(f"nothing came for {self._limits.stall_seconds:g} s") from None
 
