@@ -11,6 +11,7 @@ import openpyxl
 import pytest
 from pptx import Presentation
 
+from errors import ToolError
 from tools.read_file import ReadFile
 from tools.workspace import load, names
 
@@ -98,7 +99,7 @@ def test_long_text_comes_in_parts_that_make_the_whole(tmp_path: Path) -> None:
     assert "".join(f"{body}\n" for body, _, _ in bodies) == whole
     assert bodies[-1][2] == f"{count} of {count}; the end]"
     assert max(len(body) for body, _, _ in bodies) <= 8_000
-    with pytest.raises(ValueError, match=f"from 1 to {count}"):
+    with pytest.raises(ToolError, match=f"from 1 to {count}"):
         read(tmp_path, "long.txt", part=count + 1)
 
 
@@ -128,14 +129,14 @@ def test_what_cannot_be_read_is_said_in_words(
     tmp_path: Path, name: str, content: bytes, said: str
 ) -> None:
     (tmp_path / name).write_bytes(content)
-    with pytest.raises(ValueError, match=said):
+    with pytest.raises(ToolError, match=said):
         read(tmp_path, name)
 
 
 def test_a_document_that_unpacks_to_gigabytes_is_refused(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "bomb.docx", "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("word/document.xml", b"\0" * 80_000_000)
-    with pytest.raises(ValueError, match="refused"):
+    with pytest.raises(ToolError, match="refused"):
         read(tmp_path, "bomb.docx")
 
 
@@ -147,12 +148,12 @@ def test_an_empty_file(tmp_path: Path) -> None:
 
 
 def test_a_missing_file_names_those_that_are_there(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError, match="There are no files here"):
+    with pytest.raises(ToolError, match="There are no files here"):
         read(tmp_path, "a.txt")
     (tmp_path / "sub").mkdir()
     for name in ("sales.csv", "notes.txt", "sub/deep.txt", ".hidden"):
         (tmp_path / name).write_text("x")
-    with pytest.raises(FileNotFoundError) as error:
+    with pytest.raises(ToolError) as error:
         read(tmp_path, "sale.csv")
     assert str(error.value) == (
         "No file 'sale.csv'. Files here: notes.txt, sales.csv, sub/deep.txt"
@@ -191,7 +192,7 @@ class TestNoWayOut:
         ],
     )
     def test_refused(self, workspace: Path, path: str) -> None:
-        with pytest.raises((PermissionError, FileNotFoundError)) as error:
+        with pytest.raises(ToolError) as error:
             read(workspace, path)
         assert "the key" not in str(error.value)
 
@@ -200,18 +201,18 @@ class TestNoWayOut:
 
     @pytest.mark.parametrize("path", ["", "  ", "a\0b"])
     def test_no_name(self, workspace: Path, path: str) -> None:
-        with pytest.raises(ValueError, match="name of a file"):
+        with pytest.raises(ToolError, match="name of a file"):
             read(workspace, path)
 
     @pytest.mark.parametrize("path", [".", "sub", "sub/"])
     def test_a_folder_is_no_file(self, workspace: Path, path: str) -> None:
         (workspace / "sub").mkdir()
-        with pytest.raises(IsADirectoryError):
+        with pytest.raises(ToolError):
             read(workspace, path)
 
     def test_a_pipe_does_not_hold_the_app(self, workspace: Path) -> None:
         os.mkfifo(workspace / "pipe.txt")
-        with pytest.raises(PermissionError, match="not a plain file"):
+        with pytest.raises(ToolError, match="not a plain file"):
             read(workspace, "pipe.txt")
 
     def test_a_link_swapped_in_between_check_and_opening(self, workspace: Path) -> None:
@@ -234,7 +235,7 @@ class TestNoWayOut:
             while time.monotonic() < deadline:
                 try:
                     seen.add(load(workspace, "race.txt").data)
-                except (PermissionError, FileNotFoundError):
+                except ToolError:
                     seen.add(b"refused")
         finally:
             stop.set()

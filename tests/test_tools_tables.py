@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from errors import ToolError
 from tools.inspect_table import InspectTable
 
 SALES = """date,region,units,price
@@ -66,7 +67,7 @@ def test_every_sheet_of_a_workbook(tmp_path: Path) -> None:
             "b.csv",
             "Größe;Preis\n1,5;2\n3,2;4\n".encode("cp1252"),
             'b.csv: 2 rows, 2 columns, separated by ";", encoding cp1252',
-            "Größe (text), Preis (integer)",
+            "Größe (number with decimal comma), Preis (integer)",
         ),
         (
             "c.csv",
@@ -134,7 +135,7 @@ def test_wide_tables_and_long_cells_are_cut(tmp_path: Path) -> None:
 def test_what_is_no_table_is_said_in_words(
     tmp_path: Path, name: str, content: str | bytes, said: str
 ) -> None:
-    with pytest.raises(ValueError) as error:
+    with pytest.raises(ToolError) as error:
         inspect(tmp_path, name, content)
     assert said in str(error.value)
     assert len(str(error.value).splitlines()) == 1

@@ -1,14 +1,14 @@
 """Turns the bytes of a document into text, whatever its format."""
 
 import codecs
-import io
-from pathlib import PurePosixPath
 
+from tools.converter import shared
+from tools.formats.kinds import DOCUMENTS, kind_of
 from tools.text import visible
-from tools.workspace import check_archive
 
-OFFICE = (".docx", ".pptx", ".xlsx")
-CONVERTED = (*OFFICE, ".pdf", ".html", ".htm")
+CONVERTED = (*DOCUMENTS, ".htm")
+TRANSCRIPT_SECONDS = 600.0
+TRANSCRIPT_BYTES = 8 << 30
 _NO_CHARSETS = frozenset({"punycode", "idna", "unicode-escape", "raw-unicode-escape"})
 """Codecs of Python's that no page is written in; the first takes quadratic time."""
 
@@ -43,23 +43,50 @@ def _guess(data: bytes) -> str:
 
 
 def convert(data: bytes, name: str, charset: str | None = None) -> str:
-    """A pdf, docx, pptx, xlsx or html document as Markdown. Raises ValueError, in words."""
-    from markitdown import MarkItDown, StreamInfo
+    """The text of a document in any format of `tools/formats`, read in a process of its own.
 
-    suffix = PurePosixPath(name).suffix.lower()
-    if suffix in OFFICE:
-        check_archive(data, name)
-    try:
-        # Without plug-ins, and from bytes: markitdown never opens a path or an address here.
-        converter = MarkItDown(enable_plugins=False)
-        info = StreamInfo(extension=suffix, filename=name, charset=charset)
-        text = converter.convert_stream(io.BytesIO(data), stream_info=info).markdown
-    except Exception as error:  # each format's library has errors of its own
-        raise ValueError(f"{name} can't be read: {_first_line(error)}") from error
-    if text.startswith("%PDF-"):  # a damaged pdf without binary parts is passed on as plain text
-        raise ValueError(f"{name} can't be read: the pdf is damaged.")
-    return visible(text).strip()
+    What it is goes by the content, then by the name's ending. Raises ToolError, in words, for a
+    damaged or protected file and one that takes too much time or memory.
+    """
+    kind = kind_of(data, name)
+    text = shared().run("document", data, name=name, kind=kind, charset=charset)
+    return visible(text.decode("utf-8")).strip()
 
 
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
+def page_to_markdown(html: str, address: str = "") -> str:
+    """The readable text of a web page as Markdown, under its title. Raises ToolError as above."""
+    data = html.encode("utf-8", "replace")
+    text = shared().run("page", data, name=address or "the page", address=address)
+    return visible(text.decode("utf-8")).strip()
+
+
+def member(data: bytes, name: str, path: str) -> bytes:
+    """The bytes of a file in an archive, or in an archive in it (`inner.zip/a.txt`).
+
+    Raises ToolError, as FileNotFoundError where there is none of that name.
+    """
+    return shared().run("member", data, name=name, path=path)
+
+
+def describe_table(
+    data: bytes, name: str, kind: str, *, summary: bool | None = None, total_bytes: int = 0
+) -> str:
+    """Rows, columns, types and first rows of a table; `total_bytes` if `data` is its beginning."""
+    text = shared().run(
+        "table", data, name=name, kind=kind, summary=summary, total_bytes=total_bytes
+    )
+    return text.decode("utf-8")
+
+
+def transcript(data: bytes, name: str, model: str) -> str:
+    """What is said in a recording. Needs faster-whisper; the model comes from the Hub."""
+    text = shared().run(
+        "transcript",
+        data,
+        name=name,
+        seconds=TRANSCRIPT_SECONDS,
+        memory_bytes=TRANSCRIPT_BYTES,
+        network=True,
+        model=model,
+    )
+    return visible(text.decode("utf-8")).strip()

@@ -10,12 +10,12 @@ import io
 import itertools
 import os
 import stat
-import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from errors import ToolError
+
 MAX_FILE_BYTES = 100_000_000
-MAX_UNZIPPED_BYTES = 1_000_000_000
 _LISTED = 20
 _MAX_NAMES, _MAX_ENTRIES, _MAX_DEPTH = 1_000, 20_000, 32
 
@@ -33,22 +33,42 @@ class File:
         return Path(self.name).suffix.lower()
 
 
-def load(workspace: Path, path: str, max_bytes: int = MAX_FILE_BYTES) -> File:
+def load(
+    workspace: Path, path: str, max_bytes: int = MAX_FILE_BYTES, *, head: bool = False
+) -> File:
     """The file at `path` (relative to the workspace, or absolute inside it).
 
-    Raises FileNotFoundError (listing the files that are there), IsADirectoryError,
-    PermissionError for whatever lies outside, and ValueError for a file over `max_bytes`.
+    Raises ToolError, seen as FileNotFoundError (it lists the files that are there),
+    IsADirectoryError, PermissionError for whatever lies outside, and ValueError for a file over
+    `max_bytes`; with `head`, of such a file the first `max_bytes` are given.
     """
+    name, handle = opened(workspace, path)
+    with handle:
+        size = os.fstat(handle.fileno()).st_size
+        if size > max_bytes and not head:
+            raise ToolError(
+                f"{path} has {size / 1e6:.0f} MB, more than the {max_bytes / 1e6:.0f} MB "
+                "that this tool reads;",
+                "open it in your code and read it piece by piece.",
+            )
+        return File(name, handle.read(max_bytes))
+
+
+def opened(workspace: Path, path: str) -> tuple[str, io.BufferedReader]:
+    """The path in the workspace, and the file open for reading. Raises ToolError as `load`."""
     root = workspace.resolve()
     parts = _parts_inside(root, path)
-    with _open(root, parts, path) as handle:
-        size = os.fstat(handle.fileno()).st_size
-        if size > max_bytes:
-            raise ValueError(
-                f"{path} has {size / 1e6:.0f} MB, more than the {max_bytes / 1e6:.0f} MB "
-                "that this tool reads; open it in your code and read it piece by piece."
-            )
-        return File("/".join(parts), handle.read(max_bytes))
+    return "/".join(parts), _open(root, parts, path)
+
+
+def size_of(workspace: Path, path: str) -> int:
+    """The file's size in bytes; 0 where it can't be opened."""
+    try:
+        _, handle = opened(workspace, path)
+    except ToolError:
+        return 0
+    with handle:
+        return os.fstat(handle.fileno()).st_size
 
 
 def names(workspace: Path) -> list[str]:
@@ -81,38 +101,32 @@ def names(workspace: Path) -> list[str]:
     return sorted(found)
 
 
-def missing(workspace: Path, path: str) -> FileNotFoundError:
+def missing(workspace: Path, path: str) -> ToolError:
     """The error for a file that isn't there: it names those that are."""
     there = names(workspace)
+    what = f"No file '{path}'."
     if not there:
-        return FileNotFoundError(f"No file '{path}'. There are no files here.")
+        return ToolError(what, "There are no files here.", seen_as=FileNotFoundError)
     listed = ", ".join(there[:_LISTED])
     more = f" and {len(there) - _LISTED} more" if len(there) > _LISTED else ""
-    return FileNotFoundError(f"No file '{path}'. Files here: {listed}{more}")
-
-
-def check_archive(data: bytes, name: str) -> None:
-    """Refuses an Office file (a zip) that would unpack to far more than it holds."""
-    try:
-        with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            unpacked = sum(entry.file_size for entry in archive.infolist())
-    except zipfile.BadZipFile:
-        raise ValueError(f"{name} is damaged, or not what its name says.") from None
-    if unpacked > min(MAX_UNZIPPED_BYTES, 200 * len(data) + 50_000_000):
-        raise ValueError(f"{name} unpacks to {unpacked / 1e6:.0f} MB; that is refused.")
+    return ToolError(what, f"Files here: {listed}{more}", seen_as=FileNotFoundError)
 
 
 def _parts_inside(root: Path, path: str) -> tuple[str, ...]:
     if not isinstance(path, str) or not path.strip() or "\0" in path:
-        raise ValueError("path must be the name of a file, such as 'sales.csv'.")
+        raise ToolError("path must be the name of a file, such as 'sales.csv'.")
     try:
         resolved = (root / path.strip()).resolve()
     except (OSError, RuntimeError):  # a loop of links
-        raise PermissionError(f"{path} can't be followed.") from None
+        raise ToolError(f"{path} can't be followed.", seen_as=PermissionError) from None
     if not resolved.is_relative_to(root):
-        raise PermissionError(f"{path} lies outside the workspace; only its files can be read.")
+        raise ToolError(
+            f"{path} lies outside the workspace;",
+            "only its files can be read.",
+            seen_as=PermissionError,
+        )
     if resolved == root:
-        raise IsADirectoryError(f"{path} is a folder. Name one of its files.")
+        raise _folder(path)
     return resolved.relative_to(root).parts
 
 
@@ -136,16 +150,23 @@ def _open(root: Path, parts: tuple[str, ...], path: str) -> io.BufferedReader:
     if seen.st_nlink > 1 and stat.S_ISREG(mode):
         # The other name may be that of a file which is none of the workspace's.
         os.close(descriptor)
-        raise PermissionError(f"{path} is a hard link; make a copy of it and read that.")
+        raise ToolError(
+            f"{path} is a hard link;", "make a copy of it and read that.", seen_as=PermissionError
+        )
     if not stat.S_ISREG(mode):
         os.close(descriptor)
         if stat.S_ISDIR(mode):
-            raise IsADirectoryError(f"{path} is a folder. Name one of its files.")
-        raise PermissionError(f"{path} is not a plain file.")
+            raise _folder(path)
+        raise ToolError(f"{path} is not a plain file.", seen_as=PermissionError)
     return os.fdopen(descriptor, "rb")
 
 
-def _in_words(error: OSError, root: Path, path: str) -> OSError:
+def _folder(path: str) -> ToolError:
+    return ToolError(f"{path} is a folder.", "Name one of its files.", seen_as=IsADirectoryError)
+
+
+def _in_words(error: OSError, root: Path, path: str) -> ToolError:
     if error.errno in (errno.ENOENT, errno.ENOTDIR):
         return missing(root, path)
-    return PermissionError(f"{path} can't be opened: {os.strerror(error.errno or 0)}.")
+    said = os.strerror(error.errno or 0)
+    return ToolError(f"{path} can't be opened: {said}.", seen_as=PermissionError)

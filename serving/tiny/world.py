@@ -10,6 +10,7 @@ import ast
 import builtins
 import contextlib
 import datetime
+import functools
 import io
 import os
 import shutil
@@ -18,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from errors import ToolError
 from memory.notes import REMEMBERED, format_hits, remembered_line, search_texts
 from sandbox import report
 from serving.tiny.example import Example
@@ -99,7 +101,8 @@ class World:
             SearchHistory(self._search_notes),
             WebSearch(self._search_web),
         )
-        return {tool.name: tool.forward for tool in tools} | {"final_answer": _final_answer}
+        functions = {tool.name: _as_code_sees_it(tool.forward) for tool in tools}
+        return functions | {"final_answer": _final_answer}
 
     def _remember(self, text: str) -> None:
         line = remembered_line(text, datetime.date.today())
@@ -110,6 +113,19 @@ class World:
 
     def _search_web(self, query: str, most: int) -> list[SearchResult]:
         return [SearchResult(p.title, p.address, p.snippet) for p in self._web[:most]]
+
+
+def _as_code_sees_it(forward: Callable[..., Any]) -> Callable[..., Any]:
+    """The tool's function with the errors that the sandbox turns a ToolError into."""
+
+    @functools.wraps(forward)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return forward(*args, **kwargs)
+        except ToolError as error:
+            raise error.seen_as(str(error)) from None
+
+    return call
 
 
 def _final_answer(answer: Any) -> None:
