@@ -15,6 +15,7 @@
         ├── ReplyError       a reply with no action and no answer
         ├── CodeError        the code failed: error, timeout, limit
         └── ToolError        a tool can't do what its call asks for
+            └── Denied       the user, or what they set, does not allow the call
 
 A `HearthError` carries `fix`, one sentence that says what the user can do next; an
 entry point prints `str(error)` and nothing else. To add one, subclass the family whose
@@ -115,3 +116,10 @@ class ToolError(ModelMistake):
     ) -> None:
         super().__init__(f"{message} {next_step}".strip())
         self.message, self.next_step, self.seen_as = message, next_step, seen_as
+
+
+class Denied(ToolError):
+    """A call of a tool that the user, or what they have set, does not allow."""
+
+    def __init__(self, message: str, next_step: str = "") -> None:
+        super().__init__(message, next_step, seen_as=PermissionError)

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
+from agent.asking import asking, on_terminal, unasked
 from agent.attachments import open_plain
 from agent.console import clean, show, tell, tell_fault
 from agent.events import Event, RunFinished, event_to_dict
@@ -46,6 +47,13 @@ def main(
         list[str] | None,
         typer.Option(metavar="NAME", help="Install a package for the agent's code; repeatable."),
     ] = None,
+    allow: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="WHAT",
+            help="A tool, a domain, or what a tool touches, allowed without asking; repeatable.",
+        ),
+    ] = None,
     resume: Annotated[
         str | None,
         typer.Option(metavar="RUN", help="Go on with a run that broke off; `last` for the last."),
@@ -60,6 +68,7 @@ def main(
         # A terminal that knows no arrows gets question marks, and the run goes on.
         sys.stdout.reconfigure(errors="replace")  # type: ignore[union-attr]
     try:
+        given = _allowing(given, allow or [])
         if unfinished:
             code = _list_unfinished(given)
         elif resume is not None:
@@ -78,6 +87,14 @@ def main(
         tell("Stopped.", "yellow")
         raise typer.Exit(STOPPED) from None
     raise typer.Exit(code)
+
+
+def _allowing(given: dict[str, Any], allow: list[str]) -> dict[str, Any]:
+    """The options, with what `--allow` names over the rules that are set."""
+    if not allow:
+        return given
+    rules = [load_settings(**given).tool_policy, *(f"{what}=allow" for what in allow)]
+    return {**given, "tool_policy": ",".join(filter(None, rules))}
 
 
 def _list_unfinished(given: dict[str, Any]) -> int:
@@ -111,8 +128,9 @@ def _run(
     hearth = Hearth(settings, on_progress=lambda line: tell(line, "dim"))
     if resume:
         hearth.session_of(resume)  # what isn't there is said before an engine is started for it
+    asks = not as_json and on_terminal()
     with hearth:
-        session = hearth.reopen(resume) if resume else hearth.new_session()
+        session = hearth.reopen(resume, asks=asks) if resume else hearth.new_session(asks=asks)
         begin = session.resume if resume else partial(session.run, task, files)
         if not as_json and (said := warning(hearth.verdict.tier)):
             tell(said, "red" if hearth.verdict.tier == "unconfined" else "yellow")
@@ -132,6 +150,9 @@ def _run(
             ) from None
         finally:
             session.close()
+    if refused := unasked(session.events):
+        options = " ".join(f"--allow {tool}" for tool in refused)
+        tell(f"Some calls needed your yes and were refused. To allow them: {options}", "dim")
     if finished.artefacts and not as_json:
         tell(f"The files lie in {session.workspace}", "dim")
     if started := resumable(session.events):
@@ -153,7 +174,7 @@ def _allows_more(session: "Session", *, ask: bool) -> bool:
     wanted = pending(session.events)
     if not wanted:
         return False
-    if not (ask and sys.stdin and sys.stdin.isatty() and sys.stderr.isatty()):
+    if not (ask and on_terminal()):
         options = " ".join(f"--allow-package {name}" for name in wanted)
         tell(f"The code asked for packages that aren't installed. To allow them: {options}", "dim")
         return False
@@ -177,7 +198,7 @@ def _follow(session: "Session", begin: Callable[[], Iterator[Event]], as_json: b
     before = signal.signal(signal.SIGINT, stop)
     try:
         if not as_json:
-            return show(begin(), Console(highlight=False))
+            return show(asking(session, begin()), Console(highlight=False))
         finished = RunFinished(status="failed")
         for event in begin():
             sys.stdout.write(json.dumps(event_to_dict(event)) + "\n")

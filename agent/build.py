@@ -16,6 +16,7 @@ from agent.packages import PackageDesk
 from agent.resume import resumable
 from agent.session import Limits, Session
 from agent.wiring.folders import check_data_dir, unwritable
+from agent.wiring.gate import gate_for
 from agent.wiring.models import model_family
 from agent.wiring.toolbox import standard_tools
 from errors import HearthError, InputError
@@ -144,12 +145,14 @@ class Hearth:
         workspace: Path | None = None,
         history: Sequence[Event] = (),
         name: str = "",
+        asks: bool = True,
     ) -> Session:
         """A session of its own: its workspace, its sandbox, its client of the engine.
 
         `model` replaces the engine (a ScriptedModel needs none); `search` replaces the search
         engine, `notes` the folder of notes; `history` holds events to go on from; `name` is the
-        session's, a new one by default.
+        session's, a new one by default. Without `asks` nobody is there to allow a call of a tool,
+        and what would have to be asked for is refused.
         """
         s = self.settings
         model = model or self.new_model()
@@ -187,6 +190,7 @@ class Hearth:
             on_close=close,
             packages=PackageDesk(packages),
             sandbox=self.verdict.tier,
+            gate=gate_for(s, tools, asks=asks),
         )
         return session
 

@@ -32,6 +32,7 @@ from smolagents.monitoring import AgentLogger, Timing
 from agent import context, events, guards, outcome
 from agent.compaction import Compaction, Window
 from agent.context import Step
+from agent.gate import Gate
 from agent.outcome import Outcome
 from agent.running import Ran, Runner
 from errors import Cancelled, ContextTooLong, HearthError
@@ -77,8 +78,8 @@ class ReasoningCodeAgent(CodeAgent):
 
     `emit` receives each event of the run as it happens; `cancel`, once set, ends the model's
     reply and the running code with `errors.Cancelled`. `instructions` is the whole prompt
-    that opens the conversation; `workspace` the folder the executor works in. How the run ended
-    stands in `outcome` when it is over.
+    that opens the conversation; `workspace` the folder the executor works in; `gate` stands before
+    the tools. How the run ended stands in `outcome` when it is over.
     """
 
     def __init__(
@@ -93,6 +94,7 @@ class ReasoningCodeAgent(CodeAgent):
         max_steps: int,
         emit: Callable[[events.Event], None],
         cancel: threading.Event,
+        gate: Gate | None = None,
     ) -> None:
         self.emit = emit
         self.cancel = cancel
@@ -104,7 +106,8 @@ class ReasoningCodeAgent(CodeAgent):
         self.window = Window(model, instructions, remembers_turns=remembers_turns)
         # Never more characters than the context has tokens, which is about a third of it.
         most = getattr(getattr(model, "family", None), "context_tokens", 32_768)
-        self.runner = Runner(executor, workspace, most_chars=min(context.OBSERVATION_CHARS, most))
+        most = min(context.OBSERVATION_CHARS, most)
+        self.runner = Runner(executor, workspace, most_chars=most, gate=gate)
         super().__init__(
             tools=tools,
             model=model,

@@ -18,6 +18,8 @@ from agent.events import (
     OutputDelta,
     PackageInstall,
     PackageWanted,
+    PermissionAnswered,
+    PermissionAsked,
     RunFinished,
     RunResumed,
     RunStarted,
@@ -28,6 +30,7 @@ from agent.events import (
     ToolCalled,
     ToolReturned,
 )
+from agent.permissions import WORDS, shown_call
 from errors import HearthError
 
 # Everything that could steer a terminal: C0 and C1 controls but line ends and tabs, and the
@@ -120,6 +123,10 @@ class _Printer:
                 self._line(f"The code asks for {event.package}, which isn't installed.", "yellow")
             case PackageInstall():
                 self._line(event.text, "red" if event.status == "failed" else "dim")
+            case PermissionAsked():
+                self._line(f"May this be called? ({event.rule})\n{shown_call(event)}", "yellow")
+            case PermissionAnswered():
+                self._line(WORDS[event.answer], "dim")
             case Notice():
                 self._line(event.text, "yellow")
             case RunFinished():

@@ -96,7 +96,12 @@ class ToolCalled:
 
 @dataclass(frozen=True)
 class ToolReturned:
-    """A tool came back. `result` is a preview, at most 2,000 characters."""
+    """A tool came back. `result` is a preview, at most 2,000 characters.
+
+    `size` is the length of the whole as text, in characters. `outcome`: `ok`, `error`, `timeout`,
+    `denied` (by the user or a setting) or `cut off` (its step ended before it came back).
+    `seconds` is without the time in which the user was asked.
+    """
 
     step: int
     call: int
@@ -104,6 +109,8 @@ class ToolReturned:
     ok: bool
     result: str
     seconds: float
+    size: int = 0
+    outcome: str = ""
     type: str = "tool_returned"
 
 
@@ -207,6 +214,34 @@ class PackageInstall:
 
 
 @dataclass(frozen=True)
+class PermissionAsked:
+    """The code wants to call a tool that needs the user's yes; the call waits for it.
+
+    `arguments` are the whole of what the tool would get; `rule` is the setting by which the user
+    is asked; `grant` is what a yes for the session would allow.
+    """
+
+    step: int
+    ask: str
+    tool: str
+    arguments: dict[str, Any]
+    rule: str
+    grant: str
+    type: str = "permission_asked"
+
+
+@dataclass(frozen=True)
+class PermissionAnswered:
+    """What came of a question. `answer`: `once`, `session`, `deny`, `nobody` (no answer in time)
+    or `withdrawn` (the run ended first)."""
+
+    ask: str
+    answer: str
+    grant: str = ""
+    type: str = "permission_answered"
+
+
+@dataclass(frozen=True)
 class Notice:
     """Something the user should know that is no part of the answer."""
 
@@ -252,6 +287,8 @@ Event = (
     | RunResumed
     | PackageWanted
     | PackageInstall
+    | PermissionAsked
+    | PermissionAnswered
     | Notice
     | RunFinished
 )
@@ -286,3 +323,21 @@ def shown(value: Any) -> Any:
         return value
     text = value if isinstance(value, str) else repr(value)
     return text if len(text) <= MAX_SHOWN_CHARS else text[:MAX_SHOWN_CHARS] + "…"
+
+
+def tool_event(step: int, record: dict[str, Any]) -> ToolCalled | ToolReturned:
+    """What the sandbox recorded of a tool's call, as an event."""
+    call, tool = record["call"], record["tool"]
+    if record["phase"] == "start":
+        given = {name: shown(value) for name, value in record["arguments"].items()}
+        return ToolCalled(step, call, tool, given)
+    return ToolReturned(
+        step,
+        call,
+        tool,
+        record["ok"],
+        record["result"],
+        record["seconds"],
+        record.get("size", 0),
+        record.get("outcome", ""),
+    )

@@ -33,7 +33,7 @@ class Recorder:
 
     def wrap(self, tools: Mapping[str, Any]) -> dict[str, Any]:
         """The same tools, recorded."""
-        return {name: _Recorded(name, tool, self._call) for name, tool in tools.items()}
+        return {name: _Recorded(name, tool, self) for name, tool in tools.items()}
 
     def whole(self) -> tuple[list[Call], str]:
         """The step's calls, to be kept; or none, and why they can't be."""
@@ -44,7 +44,20 @@ class Recorder:
             return [], "what its tools returned is too large to be kept"
         return list(self.calls), ""
 
-    def _call(self, name: str, call: Callable[[], Any], arguments: dict[str, Any]) -> Any:
+    def admit(self, name: str, admit: Callable[[Any], None], arguments: dict[str, Any]) -> None:
+        """Ask whether a call may be made; a no is what came of it. A repetition asks nobody."""
+        if self._records is not None:
+            return
+        try:
+            admit(arguments)
+        except Exception as error:
+            self.calls.append(
+                {"tool": name, "arguments": _shown(arguments), "error": _as_seen(error)}
+            )
+            raise
+
+    def call(self, name: str, call: Callable[[], Any], arguments: dict[str, Any]) -> Any:
+        """Make a call, or answer it from the record."""
         made: Call = {"tool": name, "arguments": _shown(arguments)}
         if self._records is not None:
             return self._answer(made)
@@ -52,10 +65,7 @@ class Recorder:
         try:
             value = call()
         except Exception as error:
-            text = error.args[0] if isinstance(error, KeyError) and error.args else error
-            kind = error.seen_as if isinstance(error, ToolError) else type(error)
-            own = kind.__name__ if kind.__module__ == "builtins" else ""
-            made["error"] = [own, str(text) or kind.__name__]
+            made["error"] = _as_seen(error)
             raise
         if _is_plain(value):
             made["value"] = value
@@ -77,20 +87,28 @@ class Recorder:
 class _Recorded:
     """One tool; everything but the call is the tool's own."""
 
-    def __init__(
-        self,
-        name: str,
-        tool: Any,
-        call: Callable[[str, Callable[[], Any], dict[str, Any]], Any],
-    ) -> None:
-        self._name, self._tool, self._record = name, tool, call
+    def __init__(self, name: str, tool: Any, recorder: Recorder) -> None:
+        self._name, self._tool, self._recorder = name, tool, recorder
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._tool, name)
 
+    def admit(self, arguments: dict[str, Any]) -> None:
+        admit = getattr(self._tool, "admit", None)
+        if admit is not None:
+            self._recorder.admit(self._name, admit, arguments)
+
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         given = {**{str(number): value for number, value in enumerate(args)}, **kwargs}
-        return self._record(self._name, lambda: self._tool(*args, **kwargs), given)
+        return self._recorder.call(self._name, lambda: self._tool(*args, **kwargs), given)
+
+
+def _as_seen(error: Exception) -> list[str]:
+    """Type and text of the exception that the code sees."""
+    text = error.args[0] if isinstance(error, KeyError) and error.args else error
+    kind = error.seen_as if isinstance(error, ToolError) else type(error)
+    own = kind.__name__ if kind.__module__ == "builtins" else ""
+    return [own, str(text) or kind.__name__]
 
 
 def _shown(arguments: dict[str, Any]) -> Any:

@@ -17,6 +17,7 @@ from smolagents.local_python_executor import CodeOutput
 
 from agent import context
 from agent.events import Checkpoint
+from agent.gate import Gate
 from agent.recorder import Recorder
 from agent.replay import Rules
 from agent.summary import cut, settled
@@ -75,7 +76,10 @@ def answer_text(value: Any) -> str:
 class Runner:
     """Runs the steps of one session in its executor."""
 
-    def __init__(self, executor: Any, workspace: Path, *, most_chars: int) -> None:
+    def __init__(
+        self, executor: Any, workspace: Path, *, most_chars: int, gate: Gate | None = None
+    ) -> None:
+        self.gate = gate or Gate()
         self._whole = True
         self._pid: object = None  # of the process that has the variables
         self._executor = executor
@@ -102,8 +106,8 @@ class Runner:
         return getattr(self._executor, "pid", None)
 
     def send_tools(self, tools: Mapping[str, Any]) -> None:
-        """The tools that the code may call."""
-        self._executor.send_tools(self._recorder.wrap(tools))
+        """The tools that the code may call, recorded, and behind the gate."""
+        self._executor.send_tools(self._recorder.wrap(self.gate.wrap(tools)))
 
     def run(self, step: int, code: str, attached: Sequence[str] = ()) -> Ran:
         """Run a step's code. `attached` are names of files that the user handed in."""

@@ -28,10 +28,10 @@ from agent.events import (
     RunFinished,
     RunResumed,
     RunStarted,
-    ToolCalled,
-    ToolReturned,
-    shown,
+    tool_event,
 )
+from agent.gate import Gate
+from agent.keeper import Keeper
 from agent.outcome import Outcome, totals
 from agent.packages import PackageDesk
 from agent.resume import (
@@ -63,7 +63,8 @@ class Session:
     before anyone sees it, and `name` is what the store knows the session by. `history` holds
     the events of an earlier life of this session: the conversation goes on from there; variables
     in the sandbox come back with `resume` only. `on_close` is called when the session is closed.
-    `packages` sees to what the code lacks; `sandbox` names the tier that confines the code.
+    `packages` sees to what the code lacks; `sandbox` names the tier that confines the code;
+    `gate` stands before the tools, and its desk is `permissions`.
     """
 
     def __init__(
@@ -83,12 +84,13 @@ class Session:
         on_close: Callable[[], None] = lambda: None,
         packages: PackageDesk | None = None,
         sandbox: str = "",
+        gate: Gate | None = None,
     ) -> None:
         self.name = name or uuid.uuid4().hex[:12]
         self.workspace = workspace = workspace.absolute()
         self.limits = limits
         self._model, self._executor, self._family = model, executor, family
-        self._store, self._on_close, self._sandbox = store, on_close, sandbox
+        self._keeper, self._on_close, self._sandbox = Keeper(store), on_close, sandbox
         self._events: list[Event] = []
         self._remembers_turns = remembers_turns
         # Guards the events, the two flags and the raising of `_cancel`. Its lock is reentrant, so
@@ -111,7 +113,10 @@ class Session:
             max_steps=limits.max_steps,
             emit=self._emit,
             cancel=self._cancel,
+            gate=gate,
         )
+        self.permissions = self._agent.runner.gate.desk
+        self.permissions.attach(self._emit, lambda: self._agent.step_number, self._is_over)
         self._take(history)
         executor.on_output = self._on_output
         executor.on_tool_call = self._on_tool_call
@@ -139,6 +144,7 @@ class Session:
         self._files = list(dict.fromkeys(name for e in _starts(history) for name in e.files))
         self._agent.memory.steps = steps_from_events(history)
         self._agent.window.shape = shape_from_events(history)
+        self.permissions.take(history)
         if history:
             self._agent.runner.begin_empty()
 
@@ -264,6 +270,10 @@ class Session:
                 self._cancel.set()
                 self._executor.interrupt()
 
+    def answer(self, ask: str, choice: str) -> bool:
+        """Answer a `PermissionAsked`, as `PermissionDesk.answer` has it."""
+        return self.permissions.answer(ask, choice)
+
     def close(self) -> None:
         """Stop what runs and let go of the sandbox. The workspace stays."""
         with self._changed:
@@ -281,10 +291,10 @@ class Session:
 
     def _work(self, run: Callable[[], Outcome]) -> None:
         clock = time.monotonic()
-        timer = threading.Timer(self.limits.run_timeout_seconds, self._time_is_up, [self._worker])
-        timer.daemon = True
+        over = threading.Event()
+        self.permissions.begin_run()
         try:
-            timer.start()
+            threading.Thread(target=self._keep_time, args=(over,), daemon=True).start()
             ended = run()
         except Cancelled:
             ended = self._stopped()
@@ -297,7 +307,8 @@ class Session:
                 fix="Try again; if it happens again, please report it with this text.",
             )
         finally:
-            timer.cancel()
+            over.set()
+            self.permissions.end_run()
         last = self._agent.memory.steps[-1:]
         if last and isinstance(last[0], Step):
             last[0].given = ended.answer
@@ -348,27 +359,22 @@ class Session:
 
     # -- helpers ------------------------------------------------------------------------
 
-    def _time_is_up(self, worker: threading.Thread) -> None:
-        with self._changed:
-            if self._worker is worker:  # and not the worker of a later run
-                self._out_of_time = True
-                self.cancel()
+    def _keep_time(self, over: threading.Event) -> None:
+        """Stop the run when its time is up; the time in which the user is asked doesn't count."""
+        ends = time.monotonic() + self.limits.run_timeout_seconds
+        while not over.wait(max(0.05, ends + self.permissions.waited_seconds - time.monotonic())):
+            if time.monotonic() >= ends + self.permissions.waited_seconds:
+                with self._changed:
+                    if not over.is_set():  # and this is no later run
+                        self._out_of_time = True
+                        self.cancel()
+                return
 
     def _emit(self, event: Event) -> None:
-        """Keep an event, then show it. A store that fails is said once and then left alone."""
-        fault = None
-        if self._store is not None:
-            try:
-                self._store(event)
-            except Exception as error:  # noqa: BLE001 - whatever it is, the run must reach its end
-                self._store = None
-                why = getattr(error, "strerror", None) or error
-                fault = Notice(
-                    f"This conversation can't be kept from here on: {why}. "
-                    "Free some space, or set HEARTH_DATA_DIR to another disk."
-                )
+        """Keep an event, then show it."""
+        fresh = self._keeper.keep(event)
         with self._changed:
-            self._events += [fault, event] if fault else [event]
+            self._events += fresh
             if isinstance(event, RunFinished):
                 self._running = False
             self._changed.notify_all()
@@ -377,14 +383,7 @@ class Session:
         self._emit(OutputDelta(self._agent.step_number, text))
 
     def _on_tool_call(self, record: dict[str, Any]) -> None:
-        step, call, tool = self._agent.step_number, record["call"], record["tool"]
-        if record["phase"] == "start":
-            given = {name: shown(value) for name, value in record["arguments"].items()}
-            self._emit(ToolCalled(step, call, tool, given))
-        else:
-            self._emit(
-                ToolReturned(step, call, tool, record["ok"], record["result"], record["seconds"])
-            )
+        self._emit(tool_event(self._agent.step_number, record))
 
     def notice(self, text: str) -> None:
         """Add a `Notice` to the events."""

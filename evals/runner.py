@@ -96,6 +96,7 @@ def open_session(hearth: Hearth) -> OpenSession:
             search=canned_search(task.web),
             notes=notes,
             workspace=folder / "workspace",
+            asks=False,
         )
 
     return opened

@@ -2,6 +2,7 @@
 
 import contextvars
 import inspect
+import math
 import queue
 import threading
 import time
@@ -10,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from errors import ToolError
+from errors import Denied, ToolError
 from sandbox import wire
 from sandbox.channel import MIRRORED_ERRORS
 from sandbox.redact import redact
@@ -63,6 +64,7 @@ class BoundTool:
             _parameter(name, schema, defaults.get(name, _NO_DEFAULT))
             for name, schema in inputs.items()
         ]
+        self.timeout_seconds: float | None = getattr(tool, "timeout_seconds", None)
         self.signature = f"{name}({', '.join(p.shown() for p in self.parameters)})"
         description = getattr(tool, "description", "") or ""
         self.doc = f"{self.signature}\n\n{description}".strip()
@@ -107,6 +109,15 @@ class BoundTool:
     def _misfit(self, text: str) -> TypeError:
         return TypeError(f"{self.signature}: {text}")
 
+    def admit(self, arguments: dict[str, Any]) -> None:
+        """Wait until the call may be made, for as long as a user may think about it.
+
+        Whatever it raises is what comes of the call.
+        """
+        admit = getattr(self._tool, "admit", None)
+        if admit is not None:
+            admit(arguments)
+
     def __call__(self, arguments: dict[str, Any]) -> Any:
         """Run the tool in this thread."""
         with self._setup:  # two threads of the code may make the first call together
@@ -141,6 +152,12 @@ class _Call:
     began: float
     context: contextvars.Context
     bound: BoundTool | None = None
+    limit: float = math.inf  # seconds
+
+    @property
+    def deadline(self) -> float:
+        """When (time.monotonic) it is out of time: never, while the user is asked."""
+        return self.began + self.limit
 
 
 Record = dict[str, Any]
@@ -215,36 +232,44 @@ class StepCalls:
             if call is not None:
                 replies.append(self._end(call, ok, value))
         now = time.monotonic()
-        for call in [c for c in self._running.values() if now - c.began >= self._timeout]:
+        for call in [c for c in self._running.values() if now >= c.deadline]:
             del self._running[call.number]  # its thread is abandoned
-            late = TimeoutError(f"{call.tool} took longer than {self._timeout:g} s")
-            replies.append(self._end(call, False, late))
+            late = TimeoutError(
+                f"{call.tool} took longer than {call.limit:g} s. Ask for less, or go on without it."
+            )
+            replies.append(self._end(call, False, late, "timeout"))
         self._start_waiting()
         return replies
 
     def next_deadline(self) -> float | None:
         """When (time.monotonic) the first running call is out of time."""
-        return min((c.began + self._timeout for c in self._running.values()), default=None)
+        return min((call.deadline for call in self._running.values()), default=None)
 
     def abandon(self) -> None:
         """The step is over: nobody waits for these calls any more."""
+        ended = RuntimeError("the step ended before the tool answered")
         for call in [*self._running.values(), *self._waiting]:
-            self._end(call, False, RuntimeError("the step ended before the tool answered"))
+            self._end(call, False, ended, "cut off")
         self._running.clear()
         self._waiting.clear()
 
     def _start_waiting(self) -> None:
         while self._waiting and len(self._running) < MAX_PARALLEL:
             call = self._waiting.popleft()
-            call.began = time.monotonic()
+            call.began = math.inf
             self._running[call.number] = call
             name = f"tool-{call.tool}"
             threading.Thread(target=self._run, args=(call,), name=name, daemon=True).start()
 
     def _run(self, call: _Call) -> None:
-        assert call.bound is not None
+        bound = call.bound
+        assert bound is not None
         try:
-            result = (call.number, True, call.context.run(call.bound, call.arguments))
+            call.context.run(bound.admit, call.arguments)
+            call.limit = bound.timeout_seconds or self._timeout
+            call.began = time.monotonic()
+            self._wake()  # from here on it has a deadline
+            result = (call.number, True, call.context.run(bound, call.arguments))
         except BaseException as error:  # noqa: BLE001 - a tool's fault is an exception in the agent's code
             result = (call.number, False, error)
         self._results.put(result)
@@ -260,13 +285,14 @@ class StepCalls:
             }
         )
 
-    def _end(self, call: _Call, ok: bool, value: Any) -> Reply:
+    def _end(self, call: _Call, ok: bool, value: Any, outcome: str = "error") -> Reply:
         body, shown = b"", ""
+        outcome = "ok" if ok else "denied" if isinstance(value, Denied) else outcome
         if ok:
             try:
                 body, shown = _result(value)
             except Exception as error:  # noqa: BLE001 - the result's own methods may fail
-                ok = False
+                ok, outcome = False, "error"
                 value = RuntimeError(f"{call.tool} failed: its result can't be used: {error}")
         if not ok:
             kind, shown = _as_error(call.tool, value)
@@ -278,7 +304,9 @@ class StepCalls:
                 "tool": call.tool,
                 "ok": ok,
                 "result": wire.clean_text(shown[:PREVIEW_CHARS]),
-                "seconds": time.monotonic() - call.began,
+                "seconds": max(0.0, time.monotonic() - call.began),
+                "size": len(shown),
+                "outcome": outcome,
             }
         )
         return call.number, ok, body

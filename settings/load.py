@@ -24,10 +24,12 @@ from settings.common import PREFIX, ROOT
 from settings.of_agent import RunSettings, SandboxSettings
 from settings.of_app import AppSettings, FileSettings
 from settings.of_model import ModelSettings
+from settings.of_permissions import PermissionSettings
 from settings.of_tools import ToolSettings
 
 
 class Settings(  # the fields of the last come first
+    PermissionSettings,
     ToolSettings,
     FileSettings,
     AppSettings,

@@ -27,6 +27,7 @@ from agent.events import (
     event_from_dict,
     event_to_dict,
 )
+from agent.keeper import Keeper
 from agent.session import Limits, Session
 from errors import InputError
 from sandbox.executor import SandboxExecutor
@@ -189,7 +190,7 @@ def test_a_stop_at_either_end_of_a_run(make: Make, when: type) -> None:
     )
     wanted = "stopped" if when is RunStarted else "answered"
     assert last(list(session.run("go"))).status == wanted
-    session._store = None
+    session._keeper = Keeper(None)
     assert last(list(session.run("again"))).status == "answered", "the stop was for the first run"
 
 

@@ -5,7 +5,8 @@ from typing import Any, ClassVar, Literal
 
 from smolagents import Tool
 
-Touch = Literal["network", "files", "memory", "money"]
+Touch = Literal["network", "files", "memory", "money", "changes"]
+"""`changes`: something elsewhere, such as a mail that is sent or a page that is edited."""
 
 
 class HearthTool(Tool):

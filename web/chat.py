@@ -54,6 +54,12 @@ def build_page(visitors: Visitors, about: str, publish: Publisher, sandbox: str 
             elem_id="task",
         )
         install = gr.Button(visible=False, variant="primary", elem_id="install")
+        question = gr.State("")  # the one that this page shows, and its buttons answer
+        with gr.Row(visible=False, elem_id="permit") as permit:
+            once = gr.Button("Allow this once", variant="primary", elem_id="permit-once")
+            always = gr.Button(elem_id="permit-session")
+            deny = gr.Button("Deny", variant="stop", elem_id="permit-deny")
+        offers = [install, permit, always, question]
         with gr.Row():
             stop = gr.Button("Stop", variant="stop", elem_id="stop")
             new = gr.Button("New conversation", elem_id="new")
@@ -67,20 +73,20 @@ def build_page(visitors: Visitors, about: str, publish: Publisher, sandbox: str 
                 session.start(value.get("text") or "", [Path(f) for f in value.get("files") or []])
             except HearthError as error:
                 # What was typed stays in the box.
-                yield gr.skip(), gr.skip(), visitor, gr.skip()
+                yield gr.skip(), gr.skip(), visitor, *[gr.skip()] * len(offers)
                 # Errors are shown as HTML, and a file's name, for one, may hold some.
                 shown = html.escape(str(error), quote=False).replace("\n", "<br>")
                 raise gr.Error(shown, print_exception=False, duration=None) from None
-            yield gr.skip(), gr.update(value=None), visitor, gr.skip()
+            yield gr.skip(), gr.update(value=None), visitor, *[gr.skip()] * len(offers)
             for messages in watch(session, publish):
-                yield messages, gr.skip(), gr.skip(), offer(session)
+                yield messages, gr.skip(), gr.skip(), *offer(session)
 
         def come_back(visitor: str) -> Iterator[tuple[Any, ...]]:
             """After a reload: what was said, and the run that may still go on."""
             session = visitors.find(visitor)
             if session is not None:
                 for messages in watch(session, publish):
-                    yield messages, offer(session)
+                    yield messages, *offer(session)
 
         def allow(visitor: str) -> Iterator[tuple[Any, ...]]:
             """Install what the code asked for; the user has just said so."""
@@ -88,7 +94,8 @@ def build_page(visitors: Visitors, about: str, publish: Publisher, sandbox: str 
             if session is None or session.packages is None:
                 return
             names, faults = pending(session.events), []
-            yield gr.skip(), gr.update(value=f"Installing {', '.join(names)} …", interactive=False)
+            doing = gr.update(value=f"Installing {', '.join(names)} …", interactive=False)
+            yield gr.skip(), doing, *[gr.skip()] * (len(offers) - 1)
             for name in names:
                 try:
                     session.packages.install(name)
@@ -96,34 +103,57 @@ def build_page(visitors: Visitors, about: str, publish: Publisher, sandbox: str 
                     faults.append(error)
             transcript = Transcript(partial(publish, session.workspace))
             transcript.add(session.events)
-            yield transcript.messages, offer(session)
+            yield transcript.messages, *offer(session)
             if faults:
                 shown = html.escape(str(faults[0]), quote=False).replace("\n", "<br>")
                 raise gr.Error(shown, print_exception=False, duration=None)
+
+        def answer(choice: str, visitor: str, ask: str) -> tuple[Any, ...]:
+            """The user's word on the question that this page shows."""
+            session = visitors.find(visitor)
+            if session is None:
+                return hidden()
+            if not session.answer(ask, choice):
+                gr.Info("That question is over.")
+            return offer(session)
 
         def cancel(visitor: str) -> None:
             session = visitors.find(visitor)
             if session is not None:
                 session.cancel()
 
-        def begin_anew(visitor: str) -> tuple[list[Message], str, Any]:
+        def begin_anew(visitor: str) -> tuple[Any, ...]:
             visitors.end(visitor)
-            return [], uuid.uuid4().hex, gr.update(visible=False)
+            return [], uuid.uuid4().hex, *hidden()
 
-        asked = box.submit(ask, [box, key], [chat, box, key, install], concurrency_limit=None)
-        loaded = page.load(come_back, [key], [chat, install], concurrency_limit=None)
-        install.click(allow, [key], [chat, install], concurrency_limit=None)
+        asked = box.submit(ask, [box, key], [chat, box, key, *offers], concurrency_limit=None)
+        loaded = page.load(come_back, [key], [chat, *offers], concurrency_limit=None)
+        install.click(allow, [key], [chat, *offers], concurrency_limit=None)
+        for button, choice in ((once, "once"), (always, "session"), (deny, "deny")):
+            button.click(partial(answer, choice), [key, question], offers, queue=False)
         stop.click(cancel, [key], None, queue=False)
         for leave in (new.click, chat.clear):
-            leave(begin_anew, [key], [chat, key, install], queue=False, cancels=[asked, loaded])
+            leave(begin_anew, [key], [chat, key, *offers], queue=False, cancels=[asked, loaded])
     return page
 
 
-def offer(session: Session) -> Any:
-    """The button for the packages that the code asked for; hidden where there are none."""
+def offer(session: Session) -> tuple[Any, ...]:
+    """What the user can allow just now: the packages that the code asked for, and the oldest call
+    of a tool that waits for a yes. Hidden where there is nothing."""
     names = pending(session.events)
     label = f"Install {', '.join(names)} for this conversation"
-    return gr.update(value=label, visible=bool(names), interactive=True)
+    install = gr.update(value=label, visible=bool(names), interactive=True)
+    questions = session.permissions.open
+    if not questions:
+        return install, *hidden()[1:]
+    first = questions[0]
+    always = gr.update(value=f"Allow {first.grant} in this conversation")
+    return install, gr.update(visible=True), always, first.ask
+
+
+def hidden() -> tuple[Any, ...]:
+    """Nothing is there to be allowed."""
+    return gr.update(visible=False), gr.update(visible=False), gr.skip(), ""
 
 
 def watch(session: Session, publish: Publisher) -> Iterator[list[Message]]:

@@ -17,6 +17,8 @@ from agent.events import (
     OutputDelta,
     PackageInstall,
     PackageWanted,
+    PermissionAnswered,
+    PermissionAsked,
     RunFinished,
     RunStarted,
     StepFinished,
@@ -26,6 +28,7 @@ from agent.events import (
     ToolCalled,
     ToolReturned,
 )
+from agent.permissions import WORDS, shown_call
 
 Message = dict[str, Any]
 # A page that is redrawn ten times a second can't carry megabytes.
@@ -65,6 +68,11 @@ class Transcript:
                     self._step.draw()
                 self._step = _Step(event.step)
                 self.messages.append(self._step.message)
+            case PermissionAsked():
+                asked = f"*The code wants to call this; may it? ({inline(event.rule)})*"
+                self.messages.append(_assistant(f"{asked}\n\n{fence(shown_call(event))}"))
+            case PermissionAnswered():
+                self.messages.append(_assistant(f"*{inline(WORDS[event.answer])}*"))
             case PackageWanted():
                 said = f"The code asks for {event.package}, which isn't installed."
                 self.messages.append(_assistant(f"*{inline(said)}*"))

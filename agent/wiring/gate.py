@@ -1,0 +1,25 @@
+"""What stands before a session's tools."""
+
+from collections.abc import Sequence
+
+from smolagents import Tool
+
+from agent.gate import Gate
+from agent.permissions import PermissionDesk
+from agent.policy import Policy
+from errors import SettingsError
+from settings import Settings
+from tools.text import visible
+
+
+def gate_for(settings: Settings, tools: Sequence[Tool], *, asks: bool) -> Gate:
+    """The gate that the settings describe. Raises SettingsError for a rule on no tool."""
+    policy = Policy.parse(settings.tool_policy)
+    names = [tool.name for tool in tools]
+    for name in policy.named_tools():
+        if name not in names:
+            raise SettingsError(
+                f"Setting tool_policy: there is no tool {name!r}.",
+                fix=f"The tools are: {', '.join(sorted(names))}.",
+            )
+    return Gate(policy, PermissionDesk(settings.tool_ask_seconds if asks else 0), visible)
