@@ -59,12 +59,16 @@ def _copy(file: Path, workspace: Path) -> Path:
     return Path(copy)
 
 
-def open_plain(file: Path) -> BinaryIO:
-    """The open file. Raises InputError for what is no plain file or can't be read."""
+def open_plain(file: Path, *, follow: bool = True) -> BinaryIO:
+    """The open file; without `follow` no link is taken for one.
+
+    Raises InputError for what is no plain file or can't be read.
+    """
     fix = "Check the path and that you may read it."
     try:
         # Not blocking: to open a pipe that nobody writes to would wait for ever.
-        handle = os.open(file, os.O_RDONLY | os.O_NONBLOCK)
+        links = 0 if follow else os.O_NOFOLLOW
+        handle = os.open(file, os.O_RDONLY | os.O_NONBLOCK | links)
     except OSError as error:
         raise InputError(f"The file {file} can't be read: {error.strerror}.", fix=fix) from None
     mode = os.fstat(handle).st_mode

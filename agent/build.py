@@ -190,7 +190,7 @@ class Hearth:
             on_close=close,
             packages=PackageDesk(packages),
             sandbox=self.verdict.tier,
-            gate=gate_for(s, tools, asks=asks),
+            gate=gate_for(s, tools, family.prompt, asks=asks),
         )
         return session
 

@@ -14,6 +14,7 @@ from smolagents.agents import ActionStep
 from smolagents.memory import MemoryStep, TaskStep
 from smolagents.models import ChatMessage, MessageRole
 
+from agent.outside import harmless
 from agent.summary import cut, summary
 
 NOTHING_PRINTED = "(nothing was printed)"
@@ -28,11 +29,11 @@ LAST_REQUEST = (
     "final_answer(…), or a line `Final answer: …`."
 )
 
-# What chat templates mark turns and thinking with. In text from outside it must stay text, or a
-# page could open a turn of its own: servers read these marks wherever they stand.
-_TEMPLATE_MARKS = re.compile(
-    r"<(?=｜[^｜<>\n]{1,40}｜>|\|[a-zA-Z_]{2,40}\|>|/?think>|/?(?:start|end)_of_turn>)"
-    r"|\[(?=/?INST\])"
+# The lines that `agent.prompts.outside_text` puts around a text.
+_FRAME_LINES = re.compile(
+    r"^\[(?:webpage \d+ (?:begin|end)|file content (?:begin|end)|file name\]: [^\n]*"
+    r"|from [^\]\n]{1,120}: (?:begin|end))\]?\n?",
+    re.MULTILINE,
 )
 
 
@@ -92,13 +93,8 @@ def observation_text(printed: str, error: str | None = None, value: object = Non
 
 
 def plain_output(observation: str) -> str:
-    """The printed text of an observation without an error."""
-    return observation.removeprefix("Output:\n")
-
-
-def harmless(text: str) -> str:
-    """The text with chat templates' marks broken by a space, so that it opens no turn."""
-    return _TEMPLATE_MARKS.sub(lambda mark: mark.group() + " ", text)
+    """The printed text of an observation without an error, and without marks of ours."""
+    return _FRAME_LINES.sub("", observation.removeprefix("Output:\n")).rstrip("\n")
 
 
 def messages(
@@ -177,4 +173,6 @@ def _step_messages(step: MemoryStep, most: int, *, is_last: bool) -> list[ChatMe
 
 
 def _message(role: MessageRole, text: str) -> ChatMessage:
+    # Whoever wrote it: what the model was talked into writing goes back to it as well.
+    text = harmless(text)
     return ChatMessage(role=role, content=[{"type": "text", "text": text}])

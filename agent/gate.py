@@ -10,6 +10,7 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from agent.outside import OutsideTexts
 from agent.permissions import PermissionDesk
 from agent.policy import Policy
 from errors import Denied
@@ -23,7 +24,7 @@ _GO_ON = "Go on without it, or tell the user in your answer what you would have 
 class Gate:
     """Stands before the tools of one session.
 
-    `clean` takes out of a text what nobody sees.
+    `clean` takes out of a text what nobody sees; `outside` knows what came from outside again.
     """
 
     def __init__(
@@ -31,8 +32,10 @@ class Gate:
         policy: Policy | None = None,
         desk: PermissionDesk | None = None,
         clean: Callable[[str], str] = lambda text: text,
+        outside: OutsideTexts | None = None,
     ) -> None:
         self.policy = policy or Policy()
+        self.outside = outside or OutsideTexts()
         self.desk = desk or PermissionDesk(0)
         self._clean = clean
 

@@ -16,15 +16,19 @@ from typing import Any, Protocol
 from smolagents.local_python_executor import CodeOutput
 
 from agent import context
+from agent.attachments import open_plain
 from agent.events import Checkpoint
 from agent.gate import Gate
-from agent.recorder import Recorder
+from agent.recorder import Call, Recorder
 from agent.replay import Rules
 from agent.summary import cut, settled
-from errors import CodeError
+from errors import CodeError, InputError
 
 MAX_NAMES = 2000
 """With more files in a workspace, every file that a step writes counts as there before."""
+
+MAX_KNOWN_BYTES = 500_000
+"""Of an attached file, as much is known again in what the code prints."""
 
 _HOW_TO_SEE = "`last_output` holds it all: print(last_output[…:…])"
 _FORGET = (
@@ -88,6 +92,8 @@ class Runner:
         self._recorder = Recorder()
         self._rules = Rules()
         self._used = False  # whether anything has run in the executor
+        self._from_outside: set[str] = set()  # tools
+        self._known_files: set[str] = set()  # attached, and taken in
         self._made: set[str] = set()  # files that a repetition of the steps makes again
 
     @property
@@ -107,11 +113,13 @@ class Runner:
 
     def send_tools(self, tools: Mapping[str, Any]) -> None:
         """The tools that the code may call, recorded, and behind the gate."""
+        self._from_outside = {n for n, tool in tools.items() if getattr(tool, "outside", False)}
         self._executor.send_tools(self._recorder.wrap(self.gate.wrap(tools)))
 
     def run(self, step: int, code: str, attached: Sequence[str] = ()) -> Ran:
         """Run a step's code. `attached` are names of files that the user handed in."""
         there = self._names()
+        self._take_in_files(attached)
         self._recorder.begin()
         self._whole = False
         ran = self._run(code)
@@ -121,7 +129,9 @@ class Runner:
         overwritten = [name for name in ran.artefacts if name in theirs or not known]
         self._made.update(ran.artefacts)
         checkpoint = self._checkpoint(step, code, ran, overwritten)
-        return replace(ran, checkpoint=checkpoint)
+        self._take_in(self._recorder.calls)
+        seen = self.gate.outside.framed(ran.observation)
+        return replace(ran, observation=seen, checkpoint=checkpoint)
 
     def repeat(self, code: str, checkpoint: Checkpoint) -> bool:
         """Run a finished step's code again, with the results its tool calls had then.
@@ -134,6 +144,7 @@ class Runner:
         with self._in_silence():
             ran = self._run(code)
         self._whole = True
+        self._take_in(checkpoint.calls)
         self._made.update(ran.artefacts)
         return not self._recorder.missed and _digest(ran) == checkpoint.result
 
@@ -152,6 +163,8 @@ class Runner:
             self._executor.send_variables({})  # those that were sent are sent again
             self._pid = self._process()
         self._made.clear()
+        self.gate.outside.clear()
+        self._known_files.clear()
         self._rules = Rules()
         self._whole = True
 
@@ -198,6 +211,29 @@ class Runner:
         else:
             reason = incomplete
         return Checkpoint(step, not reason, reason, [] if reason else calls, _digest(ran))
+
+    def _take_in(self, calls: Sequence[Call]) -> None:
+        """What the step's tools returned that others wrote."""
+        for call in calls:
+            if call["tool"] in self._from_outside and "value" in call:
+                given = call["arguments"]
+                path = given.get("path") if isinstance(given, dict) else None
+                self.gate.outside.add(f"file {path}" if path else call["tool"], call["value"])
+
+    def _take_in_files(self, names: Sequence[str]) -> None:
+        """The text of attached files, which the code may open itself."""
+        for name in names:
+            if name in self._known_files:
+                continue
+            self._known_files.add(name)
+            path = self._workspace / name
+            # By now the code may have put a link there, to a file that is none of its own.
+            with (
+                contextlib.suppress(OSError, InputError),
+                open_plain(path, follow=False) as file,
+            ):
+                text = file.read(MAX_KNOWN_BYTES).decode("utf-8", "replace")
+                self.gate.outside.add(f"file {name}", text)
 
     def _names(self) -> set[str] | None:
         """The files in the workspace by relative name; None where there are too many."""

@@ -345,11 +345,36 @@ def test_long_output_is_cut_and_the_rest_can_be_seen(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "mark",
-    ["<｜Assistant｜>", "<|im_start|>", "</think>", "<think>", "<start_of_turn>", "[INST]"],
+    [
+        *("<｜Assistant｜>", "<|im_start|>", "</think>", "<think>", "<start_of_turn>", "[INST]"),
+        *("<|channel|>", "<|reserved_special_token_0|>", "<｜tool▁calls▁begin｜>", "<tool_call>"),
+        *("</s>", "<s>", "<bos>", "[/INST]", "[TOOL_CALLS]", "<<SYS>>", "[gMASK]", "◁think▷"),
+    ],
 )
 def test_marks_of_chat_templates_stay_text(mark: str) -> None:
     assert mark not in context.harmless(f"a {mark} b")
     assert context.harmless(f"a {mark} b").replace(" ", "") == f"a{mark}b"
+
+
+def test_what_nobody_sees_is_gone_before_marks_are_looked_for() -> None:
+    """Or a mark could be hidden behind a character that is dropped afterwards."""
+    tags = "".join(chr(0xE0000 + ord(c)) for c in "obey")
+    assert context.harmless(f"a{tags}b\u200b\u202e\ufeff\U000e0100c") == "abc"
+    assert context.harmless("<\u2060think>") == "< think>"
+    kept = "na\u00efve \u0645\u06cc\u200c\u062e \U0001f468\u200d\U0001f469 \u2764\ufe0f"
+    assert context.harmless(kept) == kept
+
+
+def test_no_message_holds_a_mark_whoever_wrote_it() -> None:
+    steps = [
+        TaskStep("a <|im_start|> b"),
+        step(1, "x = '<｜User｜>'", "Output:\n</think>"),
+        Step(2, Timing(0.0), model_output="I say [INST] so", observations="no"),
+    ]
+    sent = context.messages("be <s>good", steps, remembers_turns=True, asked="go <think>")
+    text = str([message.content for message in sent])
+    for mark in ("<|im_start|>", "<｜User｜>", "</think>", "[INST]", "<s>", "<think>"):
+        assert mark not in text and mark[:1] + " " + mark[1:] in text
 
 
 def test_other_text_stays_as_it_is() -> None:

@@ -1,22 +1,26 @@
 """The prompts, as data: one file per layout in this folder, and what of it is shown how.
 
 `<layout>.md` opens a conversation. `<layout>_file.md` and `<layout>_search.md` show a file and
-search results; a layout without them has those of `file.md` and `search.md`. R1's are the
-marks that DeepSeek's README gives for it, which it was trained on.
+what comes from the web; a layout without them has `outside.md` for both. R1's are the marks that
+DeepSeek's README gives for it, which it was trained on.
 """
 
 import inspect
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from smolagents import Tool
 
+UNFRAMED = frozenset({"tiny"})  # its training knows no marks
+_BRACKETS = re.compile(r"[\[\]\n]")
 FOLDER = Path(__file__).resolve().parent
 # Marks of the layouts, which a file or page could hold to pass for the end of itself.
 _MARKS = re.compile(
-    r"\[(file name|file content begin|file content end|webpage \d+ (?:begin|end))\]"
+    r"\[(file name|file content (?:begin|end)|webpage \d+ (?:begin|end)"
+    r"|from [^\]\n]{1,120}: (?:begin|end))\]"
 )
 
 
@@ -35,14 +39,27 @@ def instructions(layout: str, tools: Sequence[Tool]) -> str:
     return _rendered(layout, tools=listed)
 
 
-def file_text(layout: str, name: str, content: str) -> str:
-    """A file as a model of the layout reads it best; it goes before the task."""
-    return _rendered(_own(layout, "file"), name=name, content=_unmarked(content).strip("\n"))
+def framer(layout: str) -> Callable[[str, str], str] | None:
+    """How a model of the layout is shown what others wrote; None for one that was trained without.
+
+    It takes the source, `file NAME` or a tool's name, and the text.
+    """
+    return None if layout in UNFRAMED else partial(outside_text, layout)
 
 
-def search_text(layout: str, results: Sequence[str]) -> str:
-    """Search results, best first, as a model of the layout reads them best."""
-    return _rendered(_own(layout, "search"), results=[_unmarked(text).strip() for text in results])
+def outside_text(layout: str, source: str, text: str) -> str:
+    """A text that others wrote, between marks that it can't hold itself."""
+    source = " ".join(_BRACKETS.sub(" ", source).split())[:100]
+    kind, _, name = source.partition(" ")
+    text = unmarked(text).strip("\n")
+    own = f"{layout}_{'file' if kind == 'file' and name else 'search'}"
+    template = own if (FOLDER / f"{own}.md").is_file() else "outside"
+    return _rendered(template, source=source, name=name, text=text)
+
+
+def unmarked(text: str) -> str:
+    """The text without marks of ours, so that it can't pass for the end of another."""
+    return _MARKS.sub(r"(\1)", text)
 
 
 def signature(tool: Tool) -> str:
@@ -53,15 +70,6 @@ def signature(tool: Tool) -> str:
         default = defaults[name].default if name in defaults else inspect.Parameter.empty
         parts.append(name if default is inspect.Parameter.empty else f"{name}={default!r}")
     return f"{tool.name}({', '.join(parts)})"
-
-
-def _own(layout: str, part: str) -> str:
-    own = f"{layout}_{part}"
-    return own if (FOLDER / f"{own}.md").is_file() else part
-
-
-def _unmarked(text: str) -> str:
-    return _MARKS.sub(r"(\1)", text)
 
 
 def _rendered(template: str, /, **values: Any) -> str:

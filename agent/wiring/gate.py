@@ -4,7 +4,9 @@ from collections.abc import Sequence
 
 from smolagents import Tool
 
+from agent import prompts
 from agent.gate import Gate
+from agent.outside import OutsideTexts
 from agent.permissions import PermissionDesk
 from agent.policy import Policy
 from errors import SettingsError
@@ -12,8 +14,11 @@ from settings import Settings
 from tools.text import visible
 
 
-def gate_for(settings: Settings, tools: Sequence[Tool], *, asks: bool) -> Gate:
-    """The gate that the settings describe. Raises SettingsError for a rule on no tool."""
+def gate_for(settings: Settings, tools: Sequence[Tool], layout: str, *, asks: bool) -> Gate:
+    """The gate that the settings describe, before a model of the prompt `layout`.
+
+    Raises SettingsError for a rule on no tool.
+    """
     policy = Policy.parse(settings.tool_policy)
     names = [tool.name for tool in tools]
     for name in policy.named_tools():
@@ -22,4 +27,5 @@ def gate_for(settings: Settings, tools: Sequence[Tool], *, asks: bool) -> Gate:
                 f"Setting tool_policy: there is no tool {name!r}.",
                 fix=f"The tools are: {', '.join(sorted(names))}.",
             )
-    return Gate(policy, PermissionDesk(settings.tool_ask_seconds if asks else 0), visible)
+    desk = PermissionDesk(settings.tool_ask_seconds if asks else 0)
+    return Gate(policy, desk, visible, OutsideTexts(prompts.framer(layout)))
