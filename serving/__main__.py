@@ -43,23 +43,25 @@ def _nothing(line: str) -> None:
 
 @app.command()
 def install(
-    engine: Annotated[str, typer.Argument(help="The engine: vllm.")],
+    engine: Annotated[str, typer.Argument(help="The engine: vllm, vllm-tpu or llamacpp.")],
     cpu: Annotated[
         bool, typer.Option("--cpu", help="The build for x86-64 CPUs, for small models and tests.")
     ] = False,
     again: Annotated[bool, typer.Option("--again", help="Even if it is installed.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="Say only what went wrong.")] = False,
 ) -> None:
-    """Install an engine into an environment of its own: minutes, and gigabytes."""
-    if engine != "vllm":
-        if engine in ENGINES:
+    """Install an engine into an environment of its own: for vLLM minutes, and gigabytes."""
+    asked = f"{engine} --cpu" if cpu else engine
+    environment = next((e for e in installing.ALL if e.asked == asked), None)
+    if environment is None:
+        if engine in ENGINES and not cpu:
             out.print(f"{engine} needs no installation of its own.")
             return
+        names = ", ".join(e.asked for e in installing.ALL)
         raise SettingsError(
-            f"There is no engine {engine!r} to install.", fix="Name vllm; the others are there."
+            f"There is no engine {asked!r} to install.", fix=f"Name one of: {names}."
         )
     say = functools.partial(err.print, style="dim", markup=False, soft_wrap=True)
-    environment = installing.CPU if cpu else installing.CUDA
     installing.install(environment, _nothing if quiet else say, again=again)
 
 

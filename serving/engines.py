@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from errors import SettingsError
+from serving import llamacpp_server
 from serving.connect import connect
 from serving.hardware import Accelerator, find_accelerator
 from serving.model_source import ModelSource, resolve_model
@@ -59,12 +60,14 @@ def engine_row(name: str, engines: Mapping[str, Engine] | None = None) -> Engine
 
 
 def chosen_engine(settings: Settings) -> str:
-    """The row that the settings mean: `auto` is vLLM where it is installed for this machine's
-    GPU and the model's plan names it, and never for the bundled model."""
-    named = settings.engine != "auto" or settings.endpoint_url
-    if not named and settings.model != BUNDLED_MODEL and takes_it(settings):
-        return "vllm"
-    return settings.resolved_engine
+    """The row that the settings mean: `auto` is the engine that the model's plan names, where it
+    is installed (vLLM on a GPU, llama.cpp on a CPU or a Mac), and never for the bundled model."""
+    if settings.engine != "auto" or settings.endpoint_url or settings.model == BUNDLED_MODEL:
+        return settings.resolved_engine
+    if llamacpp_server.names_gguf(settings.model):
+        return "llamacpp"  # which no other engine loads
+    rows = (("vllm", takes_it), ("llamacpp", llamacpp_server.takes_it))
+    return next((name for name, takes in rows if takes(settings)), settings.resolved_engine)
 
 
 # transformers serve ---------------------------------------------------------------------
@@ -182,6 +185,7 @@ ENGINES: dict[str, Engine] = {
             ("Starting vLLM server", "opening its port"),
         ),
     ),
+    "llamacpp": llamacpp_server.ROW,
     "endpoint": Engine(
         name="endpoint",
         about="A server that runs already: any OpenAI-compatible address (vLLM, llama.cpp, a "

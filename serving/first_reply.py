@@ -7,12 +7,12 @@ here is what the agent will get.
 """
 
 import contextlib
-import json
 import re
-from pathlib import Path
 
 from errors import ModelError
-from serving.families import Family, family_for, family_named
+from serving.families import Family
+from serving.gguf_source import names_gguf
+from serving.model_family import family_of_model
 from serving.reply import Reply
 from serving.row import Endpoint, Plan
 
@@ -32,14 +32,9 @@ class Faulty(Exception):
 
 def family_of(plan: Plan, named: str) -> Family:
     """The family of a plan's model; `named` is the setting `family`, which goes before."""
-    if named:
-        return family_named(named)
-    folder: Path | None = plan.source.folder
-    config = {}
-    if folder is not None:
-        with contextlib.suppress(OSError, ValueError):
-            config = json.loads((folder / "config.json").read_text("utf-8"))
-    return family_for(plan.source.model_id, config)
+    source = plan.source
+    name = str(source.folder) if source.folder and not names_gguf(source.shown) else source.shown
+    return family_of_model(name, source.model_id, named)
 
 
 def check_first_reply(endpoint: Endpoint, family: Family, seconds: float) -> str:

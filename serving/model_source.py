@@ -256,9 +256,9 @@ def _to_download(model_id: str, repo: str, revision: str | None, why: Any) -> Mo
     try:
         info = HfApi().model_info(repo, revision=revision, files_metadata=True, timeout=15)
     except (hub.HTTPError, OSError) as error:
-        raise _hub_error(error, model_id, "is not whole" if why else "is not") from None
-    if getattr(info, "gated", False) and not _may_read(repo, revision):
-        raise _gated(repo)
+        raise hub_error(error, model_id, "is not whole" if why else "is not") from None
+    if getattr(info, "gated", False) and not may_read(repo, revision):
+        raise must_accept(repo)
     sizes = {f.rfilename: f.size or 0 for f in info.siblings or []}
     chosen = [n for n in sizes if n.endswith(".safetensors")] or [
         n for n in sizes if n.endswith(".bin")
@@ -266,7 +266,7 @@ def _to_download(model_id: str, repo: str, revision: str | None, why: Any) -> Mo
     if "config.json" not in sizes or not chosen:
         raise _no_model(model_id, "its repository has no config.json with weights beside it")
     wanted = sum(sizes[n] for n in chosen if "/" not in n)
-    _check_space(model_id, wanted)
+    check_space(model_id, wanted)
     return ModelSource(
         model_id=model_id,
         shown=model_id,
@@ -277,12 +277,12 @@ def _to_download(model_id: str, repo: str, revision: str | None, why: Any) -> Mo
     )
 
 
-def _hub_error(error: Exception, model_id: str, how: str) -> EngineError:
+def hub_error(error: Exception, model_id: str, how: str) -> EngineError:
     """What the hub's refusal or silence means; `how` is what the model isn't on this machine."""
     from huggingface_hub import errors as hub
 
     if isinstance(error, hub.GatedRepoError):
-        return _gated(model_id.partition("@")[0])
+        return must_accept(model_id.partition("@")[0])
     if isinstance(error, hub.RepositoryNotFoundError | hub.RevisionNotFoundError):
         return EngineError(
             f"Hugging Face has no model {model_id}, or it is private.",
@@ -318,7 +318,7 @@ def hub_config(model_id: str, *, ask: bool = True) -> dict[str, Any] | None:
     except hub.RemoteEntryNotFoundError:
         raise _no_model(model_id, "its repository has no config.json") from None
     except (hub.HTTPError, OSError) as error:
-        raise _hub_error(error, model_id, "is not") from None
+        raise hub_error(error, model_id, "is not") from None
     return _json(Path(found), model_id)
 
 
@@ -329,14 +329,16 @@ def in_hub_cache(repo: str) -> bool:
     return any(p.suffix in (".safetensors", ".gguf", ".bin") and p.exists() for p in files)
 
 
-def _gated(repo: str) -> EngineError:
+def must_accept(repo: str) -> EngineError:
+    """The error for a gated repository that this user may not read."""
     return EngineError(
         f"The model {repo} is gated: its owner asks you to accept the licence first.",
         fix=f"Accept it at https://huggingface.co/{repo} and log in with `hf auth login`.",
     )
 
 
-def _may_read(repo: str, revision: str | None) -> bool:
+def may_read(repo: str, revision: str | None) -> bool:
+    """Whether this user may read a gated repository; true where the hub does not say."""
     from huggingface_hub import HfApi
     from huggingface_hub import errors as hub
 
@@ -349,7 +351,8 @@ def _may_read(repo: str, revision: str | None) -> bool:
     return True
 
 
-def _check_space(model_id: str, wanted: int) -> None:
+def check_space(model_id: str, wanted: int) -> None:
+    """Raise EngineError where `wanted` bytes don't fit into the hub's cache."""
     cache = hub_cache()
     there = next(p for p in (cache, *cache.parents) if p.exists())
     free = shutil.disk_usage(there).free

@@ -101,7 +101,7 @@ def _on_gpu(settings: Settings, source: ModelSource, hardware: Hardware) -> Plan
         checkpoint=checkpoint,
         arguments=tuple(serving.arguments),
         environment={flag.name: flag.value for flag in serving.environment},
-        obstacle=_obstacle(install.CUDA) or _does_not_fit(serving),
+        obstacle=install.obstacle(install.CUDA) or _does_not_fit(serving),
     )
 
 
@@ -119,14 +119,6 @@ def _does_not_fit(serving: ServingPlan) -> HearthError | None:
         f"{gib(serving.shortfall_bytes)}.",
         fix=f"{smaller}ee `python -m serving plan --model {serving.model}`.",
     )
-
-
-def _obstacle(environment: install.Environment) -> HearthError | None:
-    try:
-        install.require(environment)
-    except HearthError as error:
-        return error
-    return None
 
 
 def _identity(settings: Settings, source: ModelSource, device: str) -> dict[str, str]:
@@ -167,7 +159,7 @@ def _on_cpu(settings: Settings, source: ModelSource, hardware: Hardware) -> Plan
         (f"on CPU: {hardware.gpu_reason}",),
         arguments=tuple(arguments),
         environment={"VLLM_CPU_KVCACHE_SPACE": str(_CPU_CACHE_GIB)},
-        obstacle=_obstacle(install.CPU),
+        obstacle=install.obstacle(install.CPU),
     )
 
 

@@ -13,13 +13,14 @@ class ModelSettings(BaseModel):
     model: str = Field(
         BUNDLED_MODEL,
         min_length=1,
-        description="The model: `tiny` (the bundled one), a folder, or a Hugging Face model id.",
+        description="The model: `tiny` (the bundled one), a folder, a GGUF file, or a Hugging Face "
+        "model id (of GGUF files, with a quantisation: `org/name-GGUF:Q4_K_M`).",
     )
-    engine: Literal["auto", "transformers", "vllm", "endpoint"] = Field(
+    engine: Literal["auto", "transformers", "vllm", "llamacpp", "endpoint"] = Field(
         "auto",
-        description="Where the model runs: `transformers` or `vllm` (local servers that Hearth "
-        "starts), `endpoint` (a server you name), or `auto` (endpoint if its address is set, vLLM "
-        "where it is installed for an NVIDIA GPU and suits the model, else transformers).",
+        description="Where the model runs: `transformers`, `vllm` or `llamacpp` (local servers "
+        "that Hearth starts), `endpoint` (a server you name), or `auto` (endpoint if its address "
+        "is set, what the model's plan names where that is installed, else transformers).",
     )
     endpoint_url: str = Field(
         "",

@@ -8,14 +8,16 @@ from pathlib import Path
 import pytest
 
 from errors import EngineError, SettingsError
-from serving import install
+from serving import environments, install
+from serving.environments import without_left_out
 from serving.families import FAMILIES
 from serving.first_reply import fault_of, garbage_in
-from serving.install import CPU, cpu_obstacle, pip_error, recipe, require, without_left_out
+from serving.install import CPU, LLAMACPP, TPU, cpu_obstacle, recipe, require
+from serving.pip import pip_error
 from serving.reply import Reply
 
 PIP = """#!{python}
-import sys
+import os, sys
 if {fault!r} and {fault!r} in " ".join(sys.argv):
     print({said!r})
     sys.exit(1)
@@ -24,7 +26,8 @@ if "-c" in sys.argv and "requires" in sys.argv[-1]:
 elif "-c" in sys.argv:
     print('{{"vllm": "0.32.0", "torch": "2.13.0+cpu"}}')
 else:
-    open({calls!r}, "a").write(" ".join(sys.argv[1:]) + "\\n")
+    build = [f"{{k}}={{v}}" for k, v in os.environ.items() if k.startswith("VLLM_")]
+    open({calls!r}, "a").write(" ".join([*sorted(build), *sys.argv[1:]]) + "\\n")
     print("Collecting " + sys.argv[-1])
 """
 
@@ -32,8 +35,8 @@ else:
 @pytest.fixture
 def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A checkout to install into, on a machine that can."""
-    monkeypatch.setattr(install, "ROOT", tmp_path)
-    monkeypatch.setattr(install, "cpu_obstacle", lambda: "")
+    monkeypatch.setattr(environments, "ROOT", tmp_path)
+    monkeypatch.setattr(environments, "cpu_obstacle", lambda: "")
     fake_python(tmp_path, monkeypatch)
     return tmp_path
 
@@ -85,9 +88,9 @@ def test_only_a_whole_environment_of_these_pins_is_installed(
     CPU.python.write_text("")
     assert CPU.versions() is None, "a folder without a stamp is none"
     stamp = CPU.folder / "hearth-engine.json"
-    stamp.write_text(json.dumps({"recipe": recipe(), "versions": {"vllm": "0.32.0"}}))
+    stamp.write_text(json.dumps({"recipe": recipe(CPU), "versions": {"vllm": "0.32.0"}}))
     assert CPU.versions() == {"vllm": "0.32.0"}
-    monkeypatch.setattr(install, "pins", lambda: {"vllm": "0.99", "torch": "3"})
+    monkeypatch.setattr(environments, "pins", lambda _: {"vllm": "0.99", "torch": "3"})
     with pytest.raises(EngineError, match="installed for other versions"):
         require(CPU)
 
@@ -137,7 +140,7 @@ def test_a_machine_that_can_not_is_told_before_anything_is_fetched(
     fake_python(root, monkeypatch, free=3 * 10**9)
     with pytest.raises(EngineError, match=r"6 GB are needed, 3\.0 GB are free"):
         install.install(CPU, lambda line: None)
-    monkeypatch.setattr(install, "cpu_obstacle", lambda: "it has no AVX2")
+    monkeypatch.setattr(environments, "cpu_obstacle", lambda: "it has no AVX2")
     with pytest.raises(SettingsError, match="can't be installed here: it has no AVX2"):
         install.install(CPU, lambda line: None)
     monkeypatch.setattr(install.sys, "version_info", (3, 10, 1))
@@ -146,12 +149,64 @@ def test_a_machine_that_can_not_is_told_before_anything_is_fetched(
     assert not (root / "calls").exists()
 
 
+def test_the_recipe_of_llama_cpp(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    install.install(LLAMACPP, lambda line: None)
+    (asked,) = (root / "calls").read_text().splitlines()
+    assert "--only-binary :all: -r " in asked and asked.endswith("requirements-llamacpp.txt")
+    assert require(LLAMACPP) == root / ".venv-llamacpp" / "bin" / "python"
+    assert CPU.versions() is None, "each has its own"
+    fake_python(root, monkeypatch, fault="llamacpp", said="No matching distribution")
+    with pytest.raises(EngineError, match=r"llama\.cpp could not be installed: .*not in the index"):
+        install.install(LLAMACPP, lambda line: None, again=True)
+    assert LLAMACPP.versions() is not None, "the one that works is kept"
+    monkeypatch.setattr(environments.platform, "system", lambda: "FreeBSD")
+    with pytest.raises(SettingsError, match=r"llama\.cpp can't be installed here: .* not FreeBSD"):
+        install.install(LLAMACPP, lambda line: None, again=True)
+
+
+def test_an_installation_that_is_interrupted_is_none(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By Ctrl-C it leaves nothing; killed outright it leaves a folder that doesn't count."""
+
+    def interrupted(python: Path, *rest: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(install, "_versions", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        install.install(LLAMACPP, lambda line: None)
+    assert not [p for p in root.iterdir() if p.is_dir()] and LLAMACPP.versions() is None
+    (root / ".venv-llamacpp.part" / "bin").mkdir(parents=True)
+    (root / ".venv-llamacpp.part" / "half").write_text("of a package")
+    monkeypatch.undo()
+    monkeypatch.setattr(environments, "ROOT", root)
+    fake_python(root, monkeypatch)
+    assert LLAMACPP.versions() is None
+    install.install(LLAMACPP, lambda line: None)
+    assert not (LLAMACPP.folder / "half").exists() and LLAMACPP.versions() is not None
+
+
+def test_the_recipe_for_tpus_builds_from_source(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(environments.platform, "system", lambda: "Linux")
+    monkeypatch.setattr(environments.platform, "machine", lambda: "x86_64")
+    monkeypatch.setattr(environments.shutil, "which", lambda name: f"/usr/bin/{name}")
+    install.install(TPU, lambda line: None)
+    (asked,) = (root / "calls").read_text().splitlines()
+    assert asked.startswith("VLLM_TARGET_DEVICE=tpu VLLM_VERSION_OVERRIDE=0.32.0 ")
+    assert asked.endswith("requirements-tpu.txt")
+    monkeypatch.setattr(environments.shutil, "which", lambda name: None)
+    with pytest.raises(SettingsError, match=r"needs gcc and git .*apt-get install"):
+        install.install(TPU, lambda line: None, again=True)
+
+
 def test_which_cpus_can(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(install.platform, "system", lambda: "Linux")
-    monkeypatch.setattr(install.platform, "machine", lambda: "x86_64")
+    monkeypatch.setattr(environments.platform, "system", lambda: "Linux")
+    monkeypatch.setattr(environments.platform, "machine", lambda: "x86_64")
     assert cpu_obstacle("flags : fpu avx avx2 fma") == cpu_obstacle("avx512f") == ""
     assert "AVX2" in cpu_obstacle("flags : fpu sse4_2 avx")
-    monkeypatch.setattr(install.platform, "machine", lambda: "aarch64")
+    monkeypatch.setattr(environments.platform, "machine", lambda: "aarch64")
     assert "Linux on aarch64" in cpu_obstacle("avx2")
 
 
@@ -163,7 +218,7 @@ def test_requirements_without_torchs_relatives_and_extras() -> None:
 def test_an_unknown_failure_of_pip_points_to_its_log(tmp_path: Path) -> None:
     log = tmp_path / "pip.log"
     log.write_text(os.linesep.join(map(str, range(40))))
-    error = pip_error("Segmentation fault", log)
+    error = pip_error("Segmentation fault", log, "vLLM")
     assert "pip failed" in error.message and str(log) in error.fix
     assert error.log.splitlines()[-1] == "39"
 

@@ -19,7 +19,7 @@ On = Callable[[str], None]
 @pytest.fixture
 def on(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> On:
     """Puts the machine in the place of a named one, with vLLM installed."""
-    monkeypatch.setattr(install, "ROOT", tmp_path)
+    monkeypatch.setattr("serving.environments.ROOT", tmp_path)
     monkeypatch.setattr(install.Environment, "versions", lambda self: {"vllm": "0.32.0"})
     monkeypatch.setattr(install, "cpu_obstacle", lambda: "")
 

@@ -34,7 +34,7 @@ class Machine:
             ("brings_cuda", lambda version: True),
             ("install_system_packages", lambda: None),
             ("install_chromium", lambda: None),
-            ("install_vllm", lambda: None),
+            ("install_engines", lambda: None),
         ):
             patch.setattr(setup, name, value)
         patch.setattr(setup.platform, "system", lambda: "Linux")

@@ -45,7 +45,7 @@ class Format:
     def sum_text(self, shape: Shape) -> str:
         """The sum in words, so that anyone can check it."""
         if self.all_weights:
-            return f"{_billions(shape.parameters)} parameters × {self.bits} bits"
+            return f"{_billions(shape.parameters)} parameters × {self.bits:.4g} bits"
         if self.bits == 16:
             return f"{_billions(shape.parameters)} parameters × 2 bytes"
         quantised = shape.expert if self.experts_only else shape.linear

@@ -100,7 +100,8 @@ class ServingPlan:
 
     def _model_words(self) -> list[str]:
         if self.engine == "llamacpp":
-            return ["-hf", self.checkpoint, *self.arguments]
+            file = self.checkpoint.endswith(".gguf") and ":" not in self.checkpoint
+            return ["-m" if file else "-hf", self.checkpoint, *self.arguments]
         if self.engine == "transformers":
             return [*self.arguments, "--", self.checkpoint]
         return [self.checkpoint, *self.arguments]

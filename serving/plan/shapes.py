@@ -26,7 +26,8 @@ class Shape:
     biases, routers). `active` is what one token's computation reads. `intermediate` is the width
     of a token's MLP, all of its experts together. `context` is the longest the model knows.
     `sliding` of the `layers` keep only `window` tokens of KV cache. `quantized` is the format
-    its own checkpoint is kept in, such as `mxfp4`, or nothing. `exact` is false where the count
+    its own checkpoint is kept in, such as `mxfp4`, or nothing; `bits` is what a weight
+    of a GGUF file takes, on average. `exact` is false where the count
     is that of a Llama-like model of the same dimensions.
     """
 
@@ -47,6 +48,7 @@ class Shape:
     sliding: int = 0
     window: int = 0
     quantized: str = ""
+    bits: float = 0.0
     exact: bool = True
     source: str = ""
 

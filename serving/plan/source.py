@@ -6,10 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from errors import InputError
+from serving.gguf_source import names_gguf, resolve_gguf
 from serving.hardware import look
 from serving.hardware.findings import Hub
 from serving.model_source import BUNDLED_FOLDER, hub_config, in_hub_cache, read_config
 from serving.plan.choose import make_plan
+from serving.plan.gguf import shape_of
 from serving.plan.known import CONFIGS, DEFAULT_MODEL
 from serving.plan.result import ServingPlan
 from serving.plan.shapes import Shape, shape_from_config
@@ -42,6 +44,9 @@ def find_model(name: str | None, configured: str, hub: Callable[[], Hub]) -> Fou
         config = read_config(BUNDLED_FOLDER, "models/tiny")
         shape = shape_from_config(config, str(BUNDLED_FOLDER), "models/tiny/config.json")
         return Found(shape, BUNDLED_MODEL, bundled=True)
+    if names_gguf(name):
+        gguf = resolve_gguf(name)
+        return Found(shape_of(gguf), gguf.source.model_id)
     folder = _folder(name)
     if folder is not None:
         shape = shape_from_config(read_config(folder, name), str(folder), f"{name}/config.json")
@@ -108,5 +113,5 @@ def plan_here(model: str, wishes: Wishes | None = None) -> ServingPlan:
 
 
 def on_disk(repo: str) -> bool:
-    """Whether a checkpoint needs no download: a folder, or in the hub's cache."""
-    return Path(repo).is_dir() or in_hub_cache(repo.partition(":")[0])
+    """Whether a checkpoint needs no download: a folder or file, or in the hub's cache."""
+    return Path(repo).exists() or in_hub_cache(repo.partition(":")[0])

@@ -151,6 +151,8 @@ def _vllm_formats(capability: float, shape: Shape) -> Iterator[tuple[Format, str
     if own:
         if own == "mxfp4" and capability < AMPERE:
             yield Rejected("vllm, mxfp4", f"needs compute capability {AMPERE}, it is {capability}")
+        elif own == "gguf":
+            yield Rejected("vllm, gguf", "GGUF left vLLM with 0.28; llama.cpp runs it")
         elif own in ("nf4", "int8"):
             yield Rejected(
                 f"vllm, {own}", "bitsandbytes left vLLM with 0.28; transformers loads it"
@@ -230,7 +232,10 @@ def _cpu(hardware: Hardware, device: Device, shape: Shape) -> Iterator[Way | Rej
 
 def _gguf(device: Device, shape: Shape) -> Iterator[Way | Rejected]:
     repo = checkpoints(shape).get("gguf")
-    if repo is None:
+    if shape.quantized == "gguf":
+        own = Format("gguf", "GGUF as it is", shape.bits, all_weights=True)
+        yield Way("llamacpp", device, own, shape.model_id)
+    elif repo is None:
         yield Rejected("llamacpp, gguf", "no repository with GGUF files of this model is known")
     elif shape.quantized == "mxfp4":  # its GGUF keeps the experts as they are
         yield Way("llamacpp", device, FORMATS["mxfp4"], repo)
