@@ -6,7 +6,7 @@ import keyword
 import re
 from typing import Any
 
-from serving.markup import calls, parses
+from serving.markup import CALL_NAMED, calls, parses
 
 _INTERPRETERS = frozenset(
     {"python", "python_interpreter", "code_interpreter", "interpreter", "ipython", "run_python"}
@@ -30,6 +30,8 @@ def call_from_json(text: str) -> str | None:
     function = _FUNCTION.search(text)
     if function is not None:
         return _call(function.group(1), dict(_PARAMETER.findall(text)))
+    if CALL_NAMED in text:
+        return _deepseeks(text)
     try:
         # Line ends inside strings are no JSON, but what models write; NaN is no Python.
         value = json.loads(text, strict=False, parse_constant=_refuse)
@@ -38,6 +40,21 @@ def call_from_json(text: str) -> str | None:
     if isinstance(value, list):
         value = value[0] if value else None
     return _from_object(value) if isinstance(value, dict) else None
+
+
+def _deepseeks(text: str) -> str | None:
+    """DeepSeek's form: `function`, the mark, the name and a json block; or name, mark, JSON."""
+    kind, _, rest = text.partition(CALL_NAMED)
+    name = kind.strip()
+    if name == "function":
+        name, _, rest = rest.strip().partition("\n")
+    try:
+        given = json.loads(
+            rest[rest.index("{") : rest.rindex("}") + 1], strict=False, parse_constant=_refuse
+        )
+    except (ValueError, RecursionError):
+        return None
+    return _call(name.strip(), given)
 
 
 def bare_code(text: str) -> str | None:

@@ -121,8 +121,7 @@ class BlockScanner:
         rest = self._rest_of_line(start)
         if rest is None:
             return False
-        blank = not self._line.strip()
-        opens = blank or rest.strip().lower() in PYTHON
+        opens = not self._line.strip() or rest.strip().lower() in PYTHON
         if run[0] in rest:  # opened and closed on one line, or no fence at all
             inner = rest.partition(run)[0].strip().partition(" ")[2].strip()
             self._emit(start)
@@ -132,13 +131,13 @@ class BlockScanner:
         elif len(rest) >= LINE or not opens:
             self._emit(start)
         else:
-            self._open_fence(run, rest, len(self._line) if blank else 0)
+            self._open_fence(run, rest)
         return True
 
-    def _open_fence(self, run: str, rest: str, indent: int) -> None:
+    def _open_fence(self, run: str, rest: str) -> None:
         """Begin the block whose opening line goes on with `rest` after its `run`."""
         self._emit(min(self._at + len(run) + len(rest) + 1, len(self._buffer)))
-        block = Block(run, language(rest), indent)
+        block = Block(run, language(rest))
         self._begin(block, self._in_python if block.is_python else self._in_other)
 
     def _begin(self, block: Block, mode: Callable[[], bool]) -> None:
@@ -146,18 +145,18 @@ class BlockScanner:
 
     def _code_tag(self, end: int) -> bool:
         """`<code>` opens a block at a line's beginning or end, or around a call on one line."""
-        opens, indent = not self._line.strip(), len(self._line)
-        if not opens and self._last not in markup.QUOTES:
+        opens = not self._line.strip()
+        if not opens and self._last not in markup.WRAPS:
             ahead = self._buffer[end : end + markup.INLINE]
             stop = markup.CODE_END.search(ahead)
             if stop is not None:
                 inner = ahead[: stop.start()].strip()
-                opens, indent = markup.calls(inner) or (stop.group() == "\n" and not inner), 0
+                opens = markup.calls(inner) or (stop.group() == "\n" and not inner)
             elif not self._final and len(ahead) < markup.INLINE:
                 return False
         self._emit(end)
         if opens:
-            self._begin(Block("<", "python", indent), self._in_python)
+            self._begin(Block("<", "python"), self._in_python)
         return True
 
     def _object(self) -> None:
@@ -210,7 +209,7 @@ class BlockScanner:
         alone = not self._line.strip() and not rest.strip()
         opener = run[0] == "`" and rest.strip().lower() in PYTHON and len(rest) < LINE
         if block.empty and opener:
-            self._open_fence(run, rest, block.indent)
+            self._open_fence(run, rest)
         elif (alone or run[0] == "`") and (block.run == "<" or run.startswith(block.run)):
             self._close_block(self._at + size)
         else:
@@ -322,7 +321,7 @@ class BlockScanner:
     def _action(self, block: Block) -> str | None:
         """What a block asks to run."""
         if block.acts:
-            return markup.source(block.content, block.indent)
+            return markup.source(block.content)
         if block.language in CALLS or not block.language:
             return call_from_json(block.content)
         return None
@@ -339,9 +338,9 @@ class BlockScanner:
         if block.maybe:
             parts, content = block.maybe
             del self._parts[parts:]
-            self._act(markup.source(content, block.indent))
+            self._act(markup.source(content))
         elif natural and block.acts:
-            code = markup.source(markup.HALF_CLOSED.sub("", block.content), block.indent)
+            code = markup.source(markup.HALF_CLOSED.sub("", block.content))
             # A block that was forgotten, with prose and an answer after it, is no code.
             if code and (markup.parses(code) or find_answer(code) is None):
                 self._act(code)

@@ -2,20 +2,23 @@
 
 import ast
 import re
-import textwrap
 import warnings
 from typing import Literal
 
 Finish = Literal["code", "stop", "length", "repetition", "thinking_budget", "cancelled"]
 
-PYTHON = frozenset({"python", "py", "python3", "ipython", "tool_code"})
+PYTHON = frozenset(
+    {"python", "py", "python3", "py3", "ipython", "ipython3", "pycon", "python-repl", "tool_code"}
+)
 NESTING = frozenset({"markdown", "md"})  # blocks that may show a python fence as an example
 CALLS = frozenset({"json", "tool_call", "tool_calls", "tool", "tool_use"})
 """Languages of blocks that may hold a tool call written as JSON."""
 LINE = 200  # a fence's line is no longer than this, in characters
 INLINE = 300  # nor is `<code>` with its content on one line
 GAP = 16  # spaces beside a tag that are looked past
-QUOTES = "'\"`"
+WRAPS = {"'": "'", '"': '"', "`": "`", "*": "*", "(": ")", "[": "]", "{": "}", "“": "”", "（": "）"}
+"""What stands before and after a tag that is only talked about."""
+FENCE_LINE = re.compile(r"\n[ \t]{0,40}(?:```|~~~)")
 _GOES_ON = ",.;:!?)，。；：、！？）"
 
 TURN_STARTS = frozenset({"<｜Assistant｜>", "<｜begin▁of▁sentence｜>", "<|im_start|>"})
@@ -30,6 +33,8 @@ TURNS = TURN_STARTS | {
     "<|return|>",
 }
 """Tokens of chat templates that end a reply; TURN_STARTS only where text stands before them."""
+CALL_BEGINS, CALL_NAMED = "<｜tool▁call▁begin｜>", "<｜tool▁sep｜>"
+"""DeepSeek's own marks of a tool call; its tokenizer does not hide them."""
 
 # No tag may hold what is markup itself: it would be seen before the tag has ended.
 _TURN = r"<\|\w{1,24}\|>|<｜[^<>\n\"'`~#\\]{1,24}｜>"
@@ -39,13 +44,18 @@ _CODE_CLOSE = r"(?i:</code>)"
 _CALL_KEYS = r"(?:name|tool|tool_name|function|action|thoughts?|code|type|arguments|parameters)"
 _OBJECT = rf"\{{[ \t\r\n]{{0,{GAP}}}\"{_CALL_KEYS}\""
 
-THINKING = re.compile(r"</?think>")
+# What models write around their thinking; each is closed by its own name only, since a model that
+# is asked for `<reasoning>…</reasoning>` drafts these tags in its thinking.
+_NAMES = ("think", "thinking", "thought", "reasoning")
+_THINK = rf"(?i:< ?/? ?(?:{'|'.join(_NAMES)}) ?>)"
+
+THINKING = re.compile(rf"{_THINK}|<｜(?:end▁of▁sentence|User)｜>")
 PROSE = re.compile(
-    rf"</?think>|(?i:<code\b[^<>\n`~]{{0,40}}>)|<tool_call>|{_OBJECT}|{_FENCES}|{_TURN}"
+    rf"{_THINK}|(?i:<code\b[^<>\n`~]{{0,40}}>)|<tool_call>|{_OBJECT}|{_FENCES}|{_TURN}"
 )
 PLAIN = re.compile(rf"\"\"\"|'''|[\"'#]|{_FENCES}|{_CODE_CLOSE}|</think>|{_TURN}")
 OTHER = re.compile(rf"{_FENCES}|</think>")
-TOOL_CALL = re.compile(r"</tool_call>|</think>")
+TOOL_CALL = re.compile(r"</tool_call>|</think>|<｜tool▁calls?▁end｜>")
 OBJECT = re.compile(rf"\\[\s\S]|[\"{{}}]|{_FENCES}|</think>")
 IN_STRING = {
     '"': re.compile(r"\\[\s\S]|[\"\n]"),
@@ -60,21 +70,26 @@ CODE_END = re.compile(rf"\n|{_CODE_CLOSE}")
 HALF_CLOSED = re.compile(r"(?:`+|~+|</?[code]{0,4})\s*\Z")
 _RUNS = frozenset("\"'`~")  # characters that mean more when several stand together
 _TAG = 47  # the longest tag, in characters
-_BEGINNINGS = ("<think>", "</think>", "</code>", "<code", "<tool_call>", "</tool_call>")
+_BEGINNINGS = (
+    *("</code>", "<code", "<tool_call>", "</tool_call>"),
+    *(f"<{slash}{name}>" for name in _NAMES for slash in ("", "/")),
+)
 _OBJECT_BEGUN = re.compile(rf"\{{[ \t\r\n]{{0,{GAP}}}(?:\"\w{{0,10}})?\Z")
 _OBJECT_CHARS = 2 + GAP + 10
 _CALL = re.compile(
     r"^[ \t]{0,40}(?:import \w|from [\w.]{1,80} import "
-    r"|(?:\w[\w, ]{0,80}= ?)?[A-Za-z_][\w.]{0,80}\(.*\)[ \t]{0,8}$)",
+    r"|(?:\w[\w, ]{0,80}= ?)?[A-Za-z_][\w.]{0,80}\((?:.*\))?[ \t]{0,8}$)",
     re.MULTILINE,
 )
+_LANGUAGE = re.compile(r"[\s{.]{0,8}([\w+#-]+)")
+_QUOTED = re.compile(r"[ \t]*>(?!>)")
 
 
 class Block:
     """A code block that is open: `run` is its fence, or `<` for `<code>`."""
 
-    def __init__(self, run: str = "", language: str = "", indent: int = 0) -> None:
-        self.run, self.language, self.indent = run, language, indent
+    def __init__(self, run: str = "", language: str = "") -> None:
+        self.run, self.language = run, language
         self.empty = True  # nothing but white space so far
         self.quote = ""  # what the present position is inside of: a string's quote, or "#"
         self.depth = 0  # of braces, in a JSON object
@@ -127,7 +142,18 @@ def _begun_tag(text: str, start: int) -> int:
     if ">" in tail or "\n" in tail:
         return 0
     begins = tail[1:2] in ("|", "｜") or tail.startswith("<code")
-    return len(tail) if begins or any(tag.startswith(tail) for tag in _BEGINNINGS) else 0
+    squeezed = tail.replace(" ", "")
+    return len(tail) if begins or any(tag.startswith(squeezed) for tag in _BEGINNINGS) else 0
+
+
+def think_tag(token: str) -> tuple[str, bool] | None:
+    """The name of a thinking tag and whether it closes; None for another token."""
+    if token[1:2] in ("|", "｜"):
+        return None
+    name = token[1:-1].replace(" ", "").lower()
+    closes = name.startswith("/")
+    name = name.removeprefix("/")
+    return (name, closes) if name in _NAMES else None
 
 
 def _begun_object(text: str, start: int) -> int:
@@ -167,25 +193,28 @@ def parses(code: str) -> bool:
 
 
 def language(info: str) -> str:
-    """The language that a fence's first line names, in lower case."""
-    words = info.strip().strip("{}.").split()
-    return words[0].lower() if words else ""
+    """The language that a fence's first line names, in lower case; `python:main.py` too."""
+    named = _LANGUAGE.match(info)
+    return named.group(1).lower() if named else info.strip().lower()
 
 
-def source(content: str, indent: int) -> str:
+def source(content: str) -> str:
     """A block's content as Python source.
 
-    The fence's own indentation is taken off, and the marks of a quotation (`> …`); of an
-    interpreter's transcript (`>>> …`) the lines that were typed remain.
+    The first line's indentation, as in a list, is taken off all, and the marks of a quotation
+    (`> …`); of an interpreter's transcript (`>>> …`) the lines that were typed remain.
     """
     content = content.replace("\r\n", "\n")
     lines = content.split("\n")
-    if all(line.lstrip()[:2] in ("> ", ">", "") for line in lines) and content.strip():
-        content = "\n".join(line.lstrip()[2:] for line in lines)
-    if indent:
-        content = textwrap.dedent(content)
+    if content.strip() and all(_QUOTED.match(line) or not line.strip() for line in lines):
+        lines = [_QUOTED.sub("", line, count=1) for line in lines]
+        spaced = all(line.startswith(" ") or not line.strip() for line in lines)
+        content = "\n".join(line[1:] if spaced else line for line in lines)
     content = content.strip("\n").rstrip()
-    if content.lstrip().startswith(">>> "):
+    indent = content[: len(content) - len(content.lstrip(" \t"))]
+    if indent:
+        content = "\n".join(line.removeprefix(indent) for line in content.split("\n"))
+    if content.startswith(">>> "):
         typed = (line.lstrip() for line in content.split("\n"))
         content = "\n".join(line[4:] for line in typed if line.startswith((">>> ", "... ")))
     return content

@@ -81,8 +81,10 @@ class ReplySplitter(BlockScanner):
     def __init__(self, opens_thinking: bool) -> None:
         super().__init__()
         self._mode = self._in_thinking if opens_thinking else self._in_prose
+        self._opener = "think"  # the tag that opened the thinking, so that closes it
         self._reasoning = False  # the server sends the thinking in a field of its own
         self._mentions: list[int] = []  # parts after a closing tag that was taken for a mention
+        self._looked_at, self._fenced = 0, False  # parts searched for fences; whether one is open
         self._forced: Forced | None = None
 
     @property
@@ -133,6 +135,7 @@ class ReplySplitter(BlockScanner):
 
     def begin_again(self, opens_thinking: bool) -> None:
         """The next delta begins another reply, which goes on after what is there."""
+        self._opener = "think"
         self._mode = self._in_thinking if opens_thinking else self._in_prose
 
     def go_on(self) -> None:
@@ -209,40 +212,67 @@ class ReplySplitter(BlockScanner):
 
     # The modes outside blocks
 
+    def _wrapped(self, end: int) -> bool | None:
+        """Whether the tag from here to `end` stands in quotes or brackets; None: not yet known."""
+        closer = markup.WRAPS.get(self._last)
+        if closer is None:
+            return False
+        if end < len(self._buffer):
+            return self._buffer[end] in (closer, "\\")
+        return False if self._final else None
+
     def _mentioned(self, end: int) -> bool | None:
         """Whether the tag from here to `end` is only talked about: quoted, or a sentence goes
         on around it. None when more text is needed to know.
         """
         if not self._last or self._last == "\n":
             return False
-        if self._last in markup.QUOTES:
-            if end < len(self._buffer):
-                return self._buffer[end] in (self._last, "\\")
-            return False if self._final else None
+        if self._last in markup.WRAPS:
+            return self._wrapped(end)
         after = self._buffer[end : end + markup.GAP].lstrip(" \t")
         if not after and end + markup.GAP > len(self._buffer) and not self._final:
             return None if self._before.isalpha() or self._before in ",，、" else False
         return bool(after) and after[0] != "\n" and markup.goes_on(self._before, after[0])
 
+    def _in_draft(self) -> bool:
+        """Whether the thinking is inside a fence here, in the middle of a line of code."""
+        new = "".join(part.text for part in self._parts[self._looked_at :])
+        lines = markup.FENCE_LINE.findall(new if self._looked_at else "\n" + new)
+        self._looked_at = len(self._parts)
+        self._fenced ^= len(lines) % 2 == 1
+        return self._fenced and bool(self._before)
+
     def _in_thinking(self) -> bool:
         match = self._seek(markup.THINKING)
         if match is None:
             return False
+        tag, wrapped = markup.think_tag(match.group()), self._wrapped(match.end())
         mentioned = self._mentioned(match.end())
-        if mentioned is None:
+        if mentioned is None or wrapped is None:
             return False
-        token, quoted = match.group(), self._last in markup.QUOTES
-        if token == "<think>":
-            mentioned = mentioned and quoted
-        if mentioned:
+        if tag is None:
+            self._turn_in_thinking(match.end(), wrapped)
+            return True
+        name, closes = tag
+        if name != self._opener:
             self._emit(match.end())
-            if token == "</think>" and not quoted:
-                self._mentions.append(len(self._parts))
-        elif token == "<think>":
-            self._skip(match.end())
-        else:
+        elif closes and not mentioned and not self._in_draft():
             self._close_thinking(match.end())
+        elif closes or wrapped:
+            self._emit(match.end())
+            if closes and not wrapped:
+                self._mentions.append(len(self._parts))
+        else:
+            self._skip(match.end())
         return True
+
+    def _turn_in_thinking(self, end: int, quoted: bool) -> None:
+        """The model ended its turn while it was still thinking; what follows is invented."""
+        if quoted:
+            self._emit(end)
+        else:
+            self._buffer = self._buffer[: self._at]
+            self.done = True
 
     def _in_prose(self) -> bool:
         match = self._seek(markup.PROSE)
@@ -256,19 +286,33 @@ class ReplySplitter(BlockScanner):
             return True
         if token[:5].lower() == "<code":
             return self._code_tag(match.end())
+        if token == markup.CALL_BEGINS and self._last not in markup.WRAPS:
+            self._call_tag(match.end())
+            return True
         mentioned = self._mentioned(match.end())
         if mentioned is None:
             return False
+        tag = markup.think_tag(token)
         if mentioned:
             self._emit(match.end())
-        elif token == "<think>":
-            self._skip(match.end())
-            self._mode = self._in_thinking
-        elif token == "</think>":
-            self._close_thinking(match.end())
+        elif tag is not None:
+            self._think_tag(match.end(), *tag)
         elif token == "<tool_call>":
-            self._emit(match.end())
-            self._begin(Block("<tool_call>", "tool_call"), self._in_tool_call)
+            self._call_tag(match.end())
         else:
             self._turn(token)
         return True
+
+    def _think_tag(self, end: int, name: str, closes: bool) -> None:
+        """A thinking tag outside the thinking, which it opens, or closes where nothing had."""
+        if not closes:
+            self._skip(end)
+            self._opener, self._mode = name, self._in_thinking
+        elif name == "think":
+            self._close_thinking(end)
+        else:
+            self._emit(end)
+
+    def _call_tag(self, end: int) -> None:
+        self._emit(end)
+        self._begin(Block("<", "tool_call"), self._in_tool_call)
