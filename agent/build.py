@@ -5,6 +5,7 @@ import logging
 import uuid
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from agent.events import Event, RunStarted, event_from_dict, event_to_dict
 from agent.packages import PackageDesk
 from agent.resume import resumable
 from agent.session import Limits, Session
+from agent.shown_files import show
 from agent.wiring.folders import check_data_dir, unwritable
 from agent.wiring.gate import gate_for
 from agent.wiring.models import model_family
@@ -191,6 +193,11 @@ class Hearth:
             packages=PackageDesk(packages),
             sandbox=self.verdict.tier,
             gate=gate_for(s, tools, family.prompt, asks=asks),
+            show_files=partial(
+                show,
+                frame=prompts.framer(family.prompt),
+                most_tokens=min(s.shown_file_tokens, family.context_tokens // 16),
+            ),
         )
         return session
 

@@ -17,7 +17,7 @@ The memory, the step types and the entry (`run`) are smolagents' own.
 
 import threading
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -60,6 +60,12 @@ class Demands:
 
     needs_tools: bool = False
     attached: tuple[str, ...] = ()
+    read: tuple[str, ...] = ()  # of these, those that the task itself shows whole
+
+    @classmethod
+    def of(cls, started: events.RunStarted, attached: Sequence[str]) -> "Demands":
+        """Those of a run with these new files."""
+        return cls(started.needs_tools, tuple(attached), tuple(started.read))
 
 
 @dataclass(frozen=True)
@@ -99,6 +105,8 @@ class ReasoningCodeAgent(CodeAgent):
         self.emit = emit
         self.cancel = cancel
         self.demands = Demands()
+        self.shown = ""
+        """The text of files that the next run's task is shown with."""
         # A model that is shown single tasks only was trained on just these words of ours; hints
         # and a last request would be news to it.
         self.takes_hints = remembers_turns
@@ -130,6 +138,7 @@ class ReasoningCodeAgent(CodeAgent):
         return self._steps(first, broken)
 
     def _run_stream(self, task: str, max_steps: int, images: Any = None) -> Stream:
+        self.memory.steps[-1] = context.Task(task, shown=self.shown)
         return self._steps(1)
 
     def _steps(self, first: int, broken: Broken | None = None) -> Stream:
@@ -181,7 +190,7 @@ class ReasoningCodeAgent(CodeAgent):
         refused = guards.demand(
             self._so_far,
             needs_tools=self.demands.needs_tools,
-            attached=self.demands.attached,
+            attached=[name for name in self.demands.attached if name not in self.demands.read],
         )
         if reply.code:
             step.code_action = reply.code

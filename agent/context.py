@@ -52,6 +52,13 @@ class Step(ActionStep):
     given: str | None = None
 
 
+@dataclass
+class Task(TaskStep):
+    """smolagents' TaskStep. `shown`: the text of files that stands before the task."""
+
+    shown: str = ""
+
+
 @dataclass(frozen=True)
 class Shape:
     """How much of a conversation is sent shortened; positions count all its steps and tasks.
@@ -152,7 +159,8 @@ def _summaries(steps: Sequence[MemoryStep], start: int, task: int, full: int) ->
 
 def _step_messages(step: MemoryStep, most: int, *, is_last: bool) -> list[ChatMessage]:
     if isinstance(step, TaskStep):
-        return [_message(MessageRole.USER, step.task)]
+        shown = step.shown if isinstance(step, Task) else ""
+        return [_message(MessageRole.USER, f"{shown}\n\n{step.task}" if shown else step.task)]
     if not isinstance(step, ActionStep):
         return []
     built = []

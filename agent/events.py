@@ -18,6 +18,8 @@ class RunStarted:
     """A task was accepted. `files` are names in the workspace; `time` is ISO 8601, UTC.
 
     `needs_tools`: an answer counts only after code has run. `sandbox`: the tier that confines it.
+    `shown`: the text of attached files that the model is shown before the task; `read`: the
+    names of those that it is shown whole and need not read.
     """
 
     run: str
@@ -29,6 +31,8 @@ class RunStarted:
     time: str
     needs_tools: bool = False
     sandbox: str = ""
+    shown: str = ""
+    read: list[str] = field(default_factory=list)
     type: str = "run_started"
 
 

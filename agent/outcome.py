@@ -35,6 +35,15 @@ def failed(error: HearthError) -> Outcome:
     return Outcome("failed", error=error.message, fix=error.fix)
 
 
+def crashed(error: Exception) -> Outcome:
+    """A fault of our own."""
+    return Outcome(
+        "failed",
+        error=f"Hearth itself failed: {type(error).__name__}: {error}",
+        fix="Try again; if it happens again, please report it with this text.",
+    )
+
+
 def collected(steps: Sequence[Step], why: str, fix: str = MORE_STEPS) -> Outcome:
     """What is known when a run ends without the model's answer; there is always some text.
 

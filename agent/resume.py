@@ -127,7 +127,9 @@ def steps_from_events(history: Sequence[Event]) -> list[MemoryStep]:
     for event in history:
         last = steps[-1] if steps else None
         if isinstance(event, RunStarted):
-            steps.append(TaskStep(task=context.task_message(event.task, event.files)))
+            steps.append(
+                context.Task(task=context.task_message(event.task, event.files), shown=event.shown)
+            )
         elif isinstance(event, StepStarted):
             asked = event.asked
         elif isinstance(event, ModelReplied):

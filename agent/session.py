@@ -44,6 +44,7 @@ from agent.resume import (
     steps_from_events,
 )
 from agent.running import Executor
+from agent.shown_files import Shown
 from errors import Cancelled, HearthError, InputError
 
 
@@ -64,7 +65,8 @@ class Session:
     the events of an earlier life of this session: the conversation goes on from there; variables
     in the sandbox come back with `resume` only. `on_close` is called when the session is closed.
     `packages` sees to what the code lacks; `sandbox` names the tier that confines the code;
-    `gate` stands before the tools, and its desk is `permissions`.
+    `gate` stands before the tools, and its desk is `permissions`. `show_files` says what of
+    attached files the task itself shows, nothing by default.
     """
 
     def __init__(
@@ -85,12 +87,14 @@ class Session:
         packages: PackageDesk | None = None,
         sandbox: str = "",
         gate: Gate | None = None,
+        show_files: Callable[[Sequence[tuple[Path, str]]], Shown] = lambda files: Shown(),
     ) -> None:
         self.name = name or uuid.uuid4().hex[:12]
         self.workspace = workspace = workspace.absolute()
         self.limits = limits
         self._model, self._executor, self._family = model, executor, family
-        self._keeper, self._on_close, self._sandbox = Keeper(store), on_close, sandbox
+        self._keeper, self._on_close = Keeper(store), on_close
+        self._sandbox, self._show_files = sandbox, show_files
         self._events: list[Event] = []
         self._remembers_turns = remembers_turns
         # Guards the events, the two flags and the raising of `_cancel`. Its lock is reentrant, so
@@ -173,6 +177,7 @@ class Session:
             if names:
                 self._executor.keep(names)
             self._files += [name for name in names if name not in self._files]
+            shown = self._show_files(list(zip(files, names, strict=True)))
             started = RunStarted(
                 uuid.uuid4().hex[:12],
                 task,
@@ -183,6 +188,8 @@ class Session:
                 _now(),
                 needs_tools,
                 self._sandbox,
+                shown.text,
+                shown.read,
             )
             self._emit(started)
             self._begin(lambda: self._run_agent(started, names))
@@ -301,22 +308,19 @@ class Session:
         except HearthError as error:
             ended = outcome.failed(error)
         except Exception as error:  # noqa: BLE001 - the worker's outer edge: a run always ends in an event
-            ended = Outcome(
-                "failed",
-                error=f"Hearth itself failed: {type(error).__name__}: {error}",
-                fix="Try again; if it happens again, please report it with this text.",
-            )
+            ended = outcome.crashed(error)
         finally:
             over.set()
             self.permissions.end_run()
-        last = self._agent.memory.steps[-1:]
-        if last and isinstance(last[0], Step):
-            last[0].given = ended.answer
+        for last in self._agent.memory.steps[-1:]:
+            if isinstance(last, Step):
+                last.given = ended.answer
         seconds = round(time.monotonic() - clock, 3)
         self._emit(RunFinished(**ended.fields(), **totals(self.events), seconds=seconds))
 
     def _run_agent(self, started: RunStarted, attached: Sequence[str]) -> Outcome:
-        self._agent.demands = Demands(started.needs_tools, tuple(attached))
+        self._agent.demands = Demands.of(started, attached)
+        self._agent.shown = started.shown
         task = context.task_message(started.task, started.files)
         for _ in self._agent.run(task, stream=True, reset=False):
             pass
@@ -334,12 +338,12 @@ class Session:
             rebuilt, why = rebuild(agent.runner, self.events, all_runs=self._remembers_turns)
         self._emit(RunResumed(started.run, started.task, point.step, rebuilt, why, _now()))
         earlier = {name for e in _starts(self.events)[:-1] for name in e.files}
-        attached = tuple(name for name in started.files if name not in earlier)
-        agent.demands = Demands(started.needs_tools, attached)
+        agent.demands = Demands.of(started, [n for n in started.files if n not in earlier])
         agent.memory.steps = steps_from_events(self.events)
         if point.reply is not None:
             del agent.memory.steps[-1]  # it is to be finished
-        broken = broken_step(point, agent.runner, rebuilt, self._only_looks)
+        looks = {name for name, tool in self._tools.items() if only_looks(tool)}
+        broken = broken_step(point, agent.runner, rebuilt, looks.__contains__)
         for _ in agent.go_on(point.step, broken):
             pass
         assert agent.outcome is not None
@@ -347,9 +351,6 @@ class Session:
 
     def _is_over(self) -> bool:
         return self._closed or (self._running and self._cancel.is_set())
-
-    def _only_looks(self, name: str) -> bool:
-        return name in self._tools and only_looks(self._tools[name])
 
     def _stopped(self) -> Outcome:
         if not self._out_of_time:

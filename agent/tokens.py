@@ -37,13 +37,13 @@ class TokenCounter:
 
     def estimate(self, messages: Sequence[ChatMessage]) -> int:
         """The same without asking the engine, for prompts that are only considered."""
-        weight = sum(_weight(text_of(message)) for message in messages)
+        weight = sum(likely_tokens(text_of(message)) for message in messages)
         return round(weight * self.rate) + _TEMPLATE_TOKENS * len(messages)
 
     def learn(self, messages: Sequence[ChatMessage], tokens: int) -> None:
         """Take the server's count of a prompt that was sent (`usage.prompt_tokens`)."""
         counted = tokens - _TEMPLATE_TOKENS * len(messages)
-        weight = sum(_weight(text_of(message)) for message in messages)
+        weight = sum(likely_tokens(text_of(message)) for message in messages)
         if counted > 0 and weight > 0:
             self.rate = min(max(counted / weight, _LEAST), _MOST)
 
@@ -58,10 +58,10 @@ class TokenCounter:
                 self._known[text] = known
                 return known
             self._ask = None  # this engine does not count
-        return round(_weight(text) * self.rate)
+        return round(likely_tokens(text) * self.rate)
 
 
-def _weight(text: str) -> float:
+def likely_tokens(text: str) -> float:
     """The tokens that the text is likely to have at most."""
     others = len(text) - len(text.encode("ascii", "ignore"))
     digits = sum(map(text.count, "0123456789"))

@@ -12,6 +12,12 @@ class RunSettings(BaseModel):
     """A run and its limits."""
 
     max_steps: int = Field(8, ge=1, le=100, description="Most steps in one run.")
+    shown_file_tokens: int = Field(
+        1500,
+        ge=0,
+        le=100_000,
+        description="Most tokens of attached text files that the task itself shows; 0: none.",
+    )
     run_timeout_seconds: float = Field(
         1800, gt=0, le=A_WEEK, description="How long a whole run may take, in seconds."
     )
