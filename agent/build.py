@@ -20,6 +20,7 @@ from agent.shown_files import show
 from agent.wiring.folders import check_data_dir, unwritable
 from agent.wiring.gate import gate_for
 from agent.wiring.models import model_family
+from agent.wiring.servers import Servers
 from agent.wiring.toolbox import standard_tools
 from errors import HearthError, InputError
 from memory.history import History
@@ -61,6 +62,7 @@ class Hearth:
         self.history = History(self.settings.data_dir / "history")
         self._on_progress = on_progress
         self._supervisor: Supervisor | None = None
+        self._servers = Servers(self.settings)
 
     def __enter__(self) -> "Hearth":
         self.start()
@@ -73,6 +75,7 @@ class Hearth:
         """Start the engine and wait until it answers. Does nothing where it has been started."""
         if self._supervisor is None:
             check_data_dir(self.settings.data_dir)
+            self._servers.connect()
             # Its every retry would be a line on the user's terminal.
             logging.getLogger("stamina").setLevel(logging.ERROR)
             supervisor = Supervisor(self.settings, on_progress=self._on_progress)
@@ -88,7 +91,8 @@ class Hearth:
         return self
 
     def stop(self) -> None:
-        """Stop the engine, if this Hearth started it."""
+        """Stop the engine and the MCP servers, if this Hearth started them."""
+        self._servers.close()
         supervisor, self._supervisor = self._supervisor, None
         if supervisor is not None:
             supervisor.stop()
@@ -169,6 +173,7 @@ class Hearth:
             *standard_tools(s, workspace, self.history, search=search, notes=notes),
             *extra_tools,
         ]
+        tools += self._servers.tools(workspace, tools)
         packages = self._packages(name)
 
         def close() -> None:

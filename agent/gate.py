@@ -47,7 +47,7 @@ class Gate:
         """Return when the call may be made. Raises Denied if it may not, and Cancelled."""
         domain = _domain(tool, arguments)
         touches: frozenset[str] = getattr(tool, "touches", frozenset())
-        said = self.policy.decide(name, touches, domain)
+        said = self.policy.decide(name, touches, domain, getattr(tool, "group", ""))
         if said.answer == "deny":
             where = f" to {domain}" if domain and said.rule.startswith(("*", domain)) else ""
             raise Denied(f"Calls of {name}{where} are not allowed here ({said.rule}).", _GO_ON)

@@ -1,11 +1,12 @@
 """Which calls of tools go on, which the user is asked about, and which are refused.
 
-A rule is `what=answer`. `what` is a tool's name, a domain (`example.com`, `*.example.com` for it
-and all below it), or what a tool touches; `answer` is allow, ask or deny. For a call
+A rule is `what=answer`. `what` is a tool's name, that of its server, a domain (`example.com`, or
+`*.example.com` for it and all below it), or what a tool touches; `answer` is allow, ask or deny.
+For a call
 
-1. a deny that names its tool or its domain stands;
+1. a deny that names its tool, its server or its domain stands;
 2. else the rule for its domain counts, the most exact one;
-3. else the rule for its tool;
+3. else the rule for its tool, or that for its server;
 4. else, of the rules for what it touches, the strictest;
 5. else it may go on, unless it spends money or changes something elsewhere: then it is asked.
 """
@@ -49,13 +50,13 @@ class Policy:
         """The tools that the rules name."""
         return [what for what in self.rules if what not in TOUCHES and not _is_domain(what)]
 
-    def decide(self, tool: str, touches: Collection[str], domain: str) -> Decision:
+    def decide(self, tool: str, touches: Collection[str], domain: str, group: str = "") -> Decision:
         """What is to become of a call of `tool` that reaches `domain` (empty: none by name)."""
         where = self._domain_rule(domain.lower().rstrip("."))
-        for what in (where, tool):
+        for what in (where, tool, group):
             if what and self.rules.get(what) == "deny":
                 return self._said(what)
-        for what in (where, tool):
+        for what in (where, tool, group):
             if what and what in self.rules:
                 return self._said(what)
         known = [self._said(touch) for touch in sorted(touches) if touch in self.rules]

@@ -25,10 +25,12 @@ from settings.of_agent import RunSettings, SandboxSettings
 from settings.of_app import AppSettings, FileSettings
 from settings.of_model import ModelSettings
 from settings.of_permissions import PermissionSettings
+from settings.of_servers import ServerSettings
 from settings.of_tools import ToolSettings
 
 
 class Settings(  # the fields of the last come first
+    ServerSettings,
     PermissionSettings,
     ToolSettings,
     FileSettings,
@@ -154,7 +156,8 @@ def _in_words(error: ValidationError) -> str:
             bare = name.lower().removeprefix(PREFIX.lower())
             lines.append(f"Unknown setting {name}.{_near(bare, set(Settings.model_fields))}")
         elif name:
-            shown = "" if "key" in name else f" (it is {fault['input']!r})"
+            secret = "key" in name or name.startswith("mcp")
+            shown = "" if secret else f" (it is {fault['input']!r})"
             lines.append(f"Setting {name}: {text[0].lower()}{text[1:]}{shown}.")
         else:
             lines.append(f"Settings: {text}.")

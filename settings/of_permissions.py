@@ -19,11 +19,11 @@ class PermissionSettings(BaseModel):
 
     tool_policy: str = Field(
         "",
-        description="What tools may do, as rules with commas between them: a tool's name, a domain "
-        "(`example.com`, or `*.example.com` for it and all below it), or what a tool touches "
-        "(network, files, memory, money, changes), then `=` and `allow`, `ask` or `deny`; such as "
-        "network=ask,wikipedia_search=allow,*.example.com=deny. Without a rule money and changes "
-        "are asked for, all else is allowed.",
+        description="What tools may do, as rules with commas between them: a tool's name or its "
+        "server's, a domain (`example.com`, or `*.example.com` for it and all below it), or what "
+        "a tool touches (network, files, memory, money, changes), then `=` and `allow`, `ask` or "
+        "`deny`; such as network=ask,wikipedia_search=allow,*.example.com=deny. Without a rule "
+        "money and changes are asked for, all else is allowed.",
     )
     tool_ask_seconds: float = Field(
         600,

@@ -9,6 +9,8 @@ from pydantic import SecretStr
 from settings.common import PREFIX
 from settings.load import Settings
 
+_NO_OPTION = {"mcp"}  # holds keys
+
 
 def add_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Give a typer command that takes `**given` an option per setting: `--max-steps` and so on.
@@ -29,7 +31,7 @@ def add_options(command: Callable[..., Any]) -> Callable[..., Any]:
             ],
         )
         for name, info in Settings.model_fields.items()
-        if info.annotation is not SecretStr
+        if info.annotation is not SecretStr and name not in _NO_OPTION
     ]
     command.__signature__ = inspect.Signature([*own, *options])  # type: ignore[attr-defined]
     return command

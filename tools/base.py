@@ -14,12 +14,14 @@ class HearthTool(Tool):
 
     `touches`: what a call reaches beyond the process; a session's policy goes by it.
     `outside`: whether what it returns was written by others than the user, such as a web page.
+    `group`: where a tool comes from that is none of ours, such as the name of its MCP server.
     `timeout_seconds` and `most_chars` bound one call and what it returns.
     """
 
     output_type = "string"
     touches: ClassVar[frozenset[Touch]] = frozenset()
     outside: ClassVar[bool] = False
+    group: ClassVar[str] = ""
     timeout_seconds: ClassVar[float] = 60.0
     most_chars: ClassVar[int] = 12_000
 

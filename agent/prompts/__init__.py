@@ -66,8 +66,9 @@ def signature(tool: Tool) -> str:
     """How the tool is called: `web_search(query, max_results=5)`."""
     defaults = inspect.signature(tool.forward).parameters
     parts = []
-    for name in tool.inputs:
-        default = defaults[name].default if name in defaults else inspect.Parameter.empty
+    for name, about in tool.inputs.items():
+        unset = None if about.get("nullable") else inspect.Parameter.empty
+        default = defaults[name].default if name in defaults else unset
         parts.append(name if default is inspect.Parameter.empty else f"{name}={default!r}")
     return f"{tool.name}({', '.join(parts)})"
 

@@ -20,7 +20,8 @@ def gate_for(settings: Settings, tools: Sequence[Tool], layout: str, *, asks: bo
     Raises SettingsError for a rule on no tool.
     """
     policy = Policy.parse(settings.tool_policy)
-    names = [tool.name for tool in tools]
+    groups = {getattr(tool, "group", "") for tool in tools} - {""}
+    names = [*(tool.name for tool in tools), *groups]
     for name in policy.named_tools():
         if name not in names:
             raise SettingsError(
