@@ -57,7 +57,10 @@ case "$engine" in
     *)
         if "$hearth" -m serving install --help >/dev/null 2>&1; then
             say "the engine $engine, in an environment of its own (minutes the first time)"
-            "$hearth" -m serving install "$engine"
+            if ! "$hearth" -m serving install "$engine"; then
+                [ "$engine" = vllm-tpu ] || exit 1
+                say "vllm-tpu is experimental: without it models are served on the CPU."
+            fi
         else
             say "the engine $engine is not installed: this version of Hearth serves with transformers."
         fi

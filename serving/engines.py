@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from errors import SettingsError
-from serving import llamacpp_server
+from serving import llamacpp_server, vllm_tpu
 from serving.connect import connect
 from serving.hardware import Accelerator, find_accelerator
 from serving.model_source import ModelSource, resolve_model
@@ -29,7 +29,7 @@ from serving.row import (
     local_client,
     threads_for,
 )
-from serving.vllm_server import plan_vllm, takes_it, vllm_command
+from serving.vllm_server import PHASES, plan_vllm, takes_it, vllm_command
 from settings import BUNDLED_MODEL, Settings
 
 __all__ = [
@@ -66,7 +66,11 @@ def chosen_engine(settings: Settings) -> str:
         return settings.resolved_engine
     if llamacpp_server.names_gguf(settings.model):
         return "llamacpp"  # which no other engine loads
-    rows = (("vllm", takes_it), ("llamacpp", llamacpp_server.takes_it))
+    rows = (
+        ("vllm", takes_it),
+        ("vllm-tpu", vllm_tpu.takes_it),
+        ("llamacpp", llamacpp_server.takes_it),
+    )
     return next((name for name, takes in rows if takes(settings)), settings.resolved_engine)
 
 
@@ -177,15 +181,10 @@ ENGINES: dict[str, Engine] = {
         plan=plan_vllm,
         command=vllm_command,
         ready=answers_health,
-        phases=(
-            ("", "starting Python and vLLM"),
-            ("Starting to load model", "loading weights"),
-            ("Loading weights took", "making the cache and warming up"),
-            ("Capturing CUDA graph", "capturing CUDA graphs"),
-            ("Starting vLLM server", "opening its port"),
-        ),
+        phases=PHASES,
     ),
     "llamacpp": llamacpp_server.ROW,
+    "vllm-tpu": vllm_tpu.ROW,
     "endpoint": Engine(
         name="endpoint",
         about="A server that runs already: any OpenAI-compatible address (vLLM, llama.cpp, a "

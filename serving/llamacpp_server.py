@@ -29,6 +29,7 @@ from serving.plan.sizes import BASE_CONTEXT
 from serving.plan.source import find_model, on_disk
 from serving.ports import HOST
 from serving.row import Command, Engine, Plan, answers_health, engine_environment, threads_for
+from serving.vllm_server import does_not_fit
 from settings import BUNDLED_MODEL, Settings
 
 PROGRAM = "llama-server"
@@ -95,7 +96,7 @@ def _plan(
     source = found.source
     arguments, notes, short = _arguments(found, serving, hardware), [], None
     if serving is not None:
-        notes, short = list(serving.reasons), _does_not_fit(serving)
+        notes, short = list(serving.reasons), does_not_fit(serving, "llama.cpp")
     elif source.weight_bytes + _BESIDE_WEIGHTS > device.free_bytes:
         short = _too_large(found, device.free_bytes)
     return Plan(
@@ -134,17 +135,6 @@ def _arguments(
     if "--threads" in given:  # a small model is quicker with one than with all
         given[given.index("--threads") + 1] = str(threads_for(found.source))
     return (*model, *given)
-
-
-def _does_not_fit(serving: ServingPlan) -> HearthError | None:
-    if serving.fits:
-        return None
-    smaller = f"Set HEARTH_MODEL to {serving.next.model}, which fits, or s" if serving.next else "S"
-    return EngineError(
-        f"{serving.model} does not fit with llama.cpp on {serving.device}: {serving.lacks} is "
-        f"short by {gib(serving.shortfall_bytes)}.",
-        fix=f"{smaller}ee `python -m serving plan --engine llamacpp --model {serving.model}`.",
-    )
 
 
 def _too_large(found: GgufSource, free: int) -> HearthError:

@@ -12,6 +12,7 @@ is taken from VLLM_API_KEY and asked for on /v1 only: serving/in_vllm asks for i
 import dataclasses
 import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 from errors import EngineError, HearthError, SettingsError
@@ -30,6 +31,14 @@ _IN_VLLM = Path(__file__).with_name("in_vllm")
 _CPU_CACHE_GIB = 1  # of main memory for the KV cache
 _CPU_SEQUENCES = 32
 _EAGER_BELOW_BYTES = 100 << 20
+_ENVIRONMENTS = {"cuda": install.CUDA, "cpu": install.CPU, "tpu": install.TPU}
+PHASES = (
+    ("", "starting Python and vLLM"),
+    ("Starting to load model", "loading weights"),
+    ("Loading weights took", "making the cache and warming up"),
+    ("Capturing CUDA graph", "capturing CUDA graphs"),
+    ("Starting vLLM server", "opening its port"),
+)
 
 
 def plan_vllm(settings: Settings) -> Plan:
@@ -38,11 +47,7 @@ def plan_vllm(settings: Settings) -> Plan:
     Raises InputError, SettingsError or EngineError for what can't be at all. What only can't be
     now (not installed, no room beside what runs) is the plan's `obstacle`.
     """
-    if settings.quantize == "nf4":
-        raise SettingsError(
-            "Setting quantize: vLLM loads no NF4 weights (bitsandbytes left it with 0.28).",
-            fix="Set HEARTH_QUANTIZE to auto or none, or HEARTH_ENGINE to transformers.",
-        )
+    refuse_nf4(settings)
     source = resolve_model(settings.model)
     hardware = look(ask_hub=False)
     if hardware.gpus:
@@ -50,31 +55,46 @@ def plan_vllm(settings: Settings) -> Plan:
     return _on_cpu(settings, source, hardware)
 
 
+def refuse_nf4(settings: Settings) -> None:
+    """Raise SettingsError for 4-bit weights that vLLM can't load."""
+    if settings.quantize == "nf4":
+        raise SettingsError(
+            "Setting quantize: vLLM loads no NF4 weights (bitsandbytes left it with 0.28).",
+            fix="Set HEARTH_QUANTIZE to auto or none, or HEARTH_ENGINE to transformers.",
+        )
+
+
 def takes_it(settings: Settings) -> bool:
     """Whether vLLM is installed for this machine's GPU, and what the model's plan names."""
-    return install.CUDA.versions() is not None and _is_planned(settings)
+    return install.CUDA.versions() is not None and is_planned(settings, "vllm", _has_gpu)
 
 
 def has_idle_gpu(settings: Settings) -> bool:
     """Whether the model's plan names vLLM on this machine's GPU, and it is not installed."""
     if settings.model == BUNDLED_MODEL or settings.endpoint_url:
         return False
-    return install.CUDA.versions() is None and _is_planned(settings)
+    return install.CUDA.versions() is None and is_planned(settings, "vllm", _has_gpu)
 
 
-def _is_planned(settings: Settings) -> bool:
+def _has_gpu(hardware: Hardware) -> bool:
+    return bool(hardware.gpus)
+
+
+def is_planned(settings: Settings, engine: str, has: Callable[[Hardware], bool]) -> bool:
+    """Whether the model's plan names `engine` on this machine, which must have what it runs on."""
     hardware = look(ask_hub=False)
-    if not hardware.gpus:
+    if not has(hardware):
         return False
     try:
-        wishes = _wishes(settings, None)
-        planned = make_plan(hardware, _found(settings, hardware).shape, wishes, have=on_disk)
+        shape = _found(settings, hardware).shape
+        planned = make_plan(hardware, shape, wishes(settings, None), have=on_disk)
     except HearthError:
         return False
-    return planned.fits and planned.engine == "vllm"
+    return planned.fits and planned.engine == engine
 
 
-def _wishes(settings: Settings, engine: str | None = "vllm") -> Wishes:
+def wishes(settings: Settings, engine: str | None) -> Wishes:
+    """What the settings ask of a plan."""
     return Wishes(engine=engine, checkpoint="bf16" if settings.quantize == "none" else None)
 
 
@@ -85,7 +105,7 @@ def _found(settings: Settings, hardware: Hardware) -> Found:
 def _on_gpu(settings: Settings, source: ModelSource, hardware: Hardware) -> Plan:
     found = _found(settings, hardware)
     serving = make_plan(
-        hardware, found.shape, _wishes(settings), have=on_disk, served_as=source.model_id
+        hardware, found.shape, wishes(settings, "vllm"), have=on_disk, served_as=source.model_id
     )
     gpu = hardware.gpus[0]
     loaded, checkpoint = source, ""
@@ -96,12 +116,12 @@ def _on_gpu(settings: Settings, source: ModelSource, hardware: Hardware) -> Plan
         loaded,
         Accelerator("cuda", gpu.name, gpu.reason, gpu.capability),
         # Not the flags: they go by the memory that is free, which an engine that runs has taken.
-        _identity(settings, source, "cuda") | {"quantize": settings.quantize},
+        identity(settings, source, "cuda") | {"quantize": settings.quantize},
         tuple(serving.reasons),
         checkpoint=checkpoint,
         arguments=tuple(serving.arguments),
         environment={flag.name: flag.value for flag in serving.environment},
-        obstacle=install.obstacle(install.CUDA) or _does_not_fit(serving),
+        obstacle=install.obstacle(install.CUDA) or does_not_fit(serving, "vLLM"),
     )
 
 
@@ -110,18 +130,20 @@ def _named(loaded: ModelSource, asked: ModelSource) -> ModelSource:
     return dataclasses.replace(loaded, model_id=asked.model_id)
 
 
-def _does_not_fit(serving: ServingPlan) -> HearthError | None:
+def does_not_fit(serving: ServingPlan, title: str) -> HearthError | None:
+    """The error for a plan that does not fit, with what fits; None for one that does."""
     if serving.fits:
         return None
     smaller = f"Set HEARTH_MODEL to {serving.next.model}, which fits, or s" if serving.next else "S"
     return EngineError(
-        f"{serving.model} does not fit with vLLM on {serving.device}: {serving.lacks} is short by "
-        f"{gib(serving.shortfall_bytes)}.",
-        fix=f"{smaller}ee `python -m serving plan --model {serving.model}`.",
+        f"{serving.model} does not fit with {title} on {serving.device}: {serving.lacks} is short "
+        f"by {gib(serving.shortfall_bytes)}.",
+        fix=f"{smaller}ee `python -m serving plan --engine {serving.engine} "
+        f"--model {serving.model}`.",
     )
 
 
-def _identity(settings: Settings, source: ModelSource, device: str) -> dict[str, str]:
+def identity(settings: Settings, source: ModelSource, device: str) -> dict[str, str]:
     """What two apps must have in common to share an engine."""
     return {
         "model": str(source.folder if not source.from_hub else source.model_id),
@@ -155,7 +177,7 @@ def _on_cpu(settings: Settings, source: ModelSource, hardware: Hardware) -> Plan
     return Plan(
         source,
         accelerator,
-        _identity(settings, source, "cpu") | {"dtype": dtype},
+        identity(settings, source, "cpu") | {"dtype": dtype},
         (f"on CPU: {hardware.gpu_reason}",),
         arguments=tuple(arguments),
         environment={"VLLM_CPU_KVCACHE_SPACE": str(_CPU_CACHE_GIB)},
@@ -170,8 +192,7 @@ def vllm_command(plan: Plan, port: int, key: str) -> Command:
     """
     if plan.obstacle is not None:
         raise plan.obstacle
-    on_cpu = plan.options["device"] == "cpu"
-    python = install.require(install.CPU if on_cpu else install.CUDA)
+    python = install.require(_ENVIRONMENTS[plan.options["device"]])
     source = plan.source
     local = source.folder is not None
     argv = [
