@@ -8,7 +8,7 @@ import logging
 import signal
 import socket
 import sys
-from contextlib import closing
+from contextlib import ExitStack, closing
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
@@ -34,8 +34,13 @@ def main(**given: Any) -> None:
         with closing(listen(settings)) as sock:
             # Not at the top: these imports take a while, in which Ctrl-C should end as tidily.
             from agent.build import Hearth
+            from serving.terminal import StartDisplay
 
-            with Hearth(settings, on_progress=tell) as hearth:
+            display = StartDisplay()
+            hearth = Hearth(settings, on_progress=display.say, on_measure=display.measure)
+            with ExitStack() as stack:
+                with display:
+                    stack.enter_context(hearth)
                 serve(hearth, sock)
     except HearthError as error:
         tell_fault(error)

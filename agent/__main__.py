@@ -124,12 +124,16 @@ def _run(
     from agent.build import Hearth
     from agent.resume import resumable
     from sandbox.wording import warning
+    from serving.terminal import StartDisplay
 
-    hearth = Hearth(settings, on_progress=lambda line: tell(line, "dim"))
+    display = StartDisplay(style="dim")
+    hearth = Hearth(settings, on_progress=display.say, on_measure=display.measure)
     if resume:
         hearth.session_of(resume)  # what isn't there is said before an engine is started for it
     asks = not as_json and on_terminal()
-    with hearth:
+    with contextlib.ExitStack() as stack:
+        with display:
+            stack.enter_context(hearth)
         session = hearth.reopen(resume, asks=asks) if resume else hearth.new_session(asks=asks)
         begin = session.resume if resume else partial(session.run, task, files)
         if not as_json and (said := warning(hearth.verdict.tier)):

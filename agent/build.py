@@ -32,6 +32,7 @@ from sandbox.selftest import Verdict
 from serving.chat import ChatModel
 from serving.engines import Endpoint, answers_health
 from serving.families import Family
+from serving.progress import Measure
 from serving.supervisor import Supervisor
 from settings import Settings, load_settings
 from tools.web_search import SearchFunction
@@ -48,8 +49,9 @@ class Hearth:
                 ...
 
     `settings` default to those of the project; `on_progress` is told, line by line, how the
-    engine comes up. Entering starts the engine (or finds the one that runs), leaving stops
-    what was started, and it may be entered again. Raises HearthError where that can't be.
+    engine comes up, `on_measure` how far it is, in bytes and seconds. Entering starts the engine
+    (or finds the one that runs), leaving stops what was started, and it may be
+    entered again. Raises HearthError where that can't be.
     """
 
     def __init__(
@@ -57,10 +59,11 @@ class Hearth:
         settings: Settings | None = None,
         *,
         on_progress: Callable[[str], None] | None = None,
+        on_measure: Measure | None = None,
     ) -> None:
         self.settings = settings or load_settings()
         self.history = History(self.settings.data_dir / "history")
-        self._on_progress = on_progress
+        self._on_progress, self._on_measure = on_progress, on_measure
         self._supervisor: Supervisor | None = None
         self._servers = Servers(self.settings)
 
@@ -78,7 +81,9 @@ class Hearth:
             self._servers.connect()
             # Its every retry would be a line on the user's terminal.
             logging.getLogger("stamina").setLevel(logging.ERROR)
-            supervisor = Supervisor(self.settings, on_progress=self._on_progress)
+            supervisor = Supervisor(
+                self.settings, on_progress=self._on_progress, on_measure=self._on_measure
+            )
             with ThreadPoolExecutor(1) as aside:
                 tested = aside.submit(lambda: self.verdict)  # a second that the engine takes anyhow
                 try:

@@ -1,8 +1,11 @@
 """`python -m serving`: start an engine, list engines and families, see and stop what runs."""
 
+import contextlib
 import dataclasses
 import functools
 import threading
+import time
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -15,8 +18,11 @@ from serving import install as installing
 from serving.engines import ENGINES, Endpoint, answers_health
 from serving.families import FAMILIES
 from serving.plan import command as planning
-from serving.state import all_records, end, write_record
+from serving.progress import duration
+from serving.starting import starts_under_way
+from serving.state import USE_SUFFIX, Record, all_records, end, write_record
 from serving.supervisor import Supervisor
+from serving.terminal import StartDisplay
 from serving.vllm_server import has_idle_gpu
 from settings import Settings, load_settings
 
@@ -71,11 +77,11 @@ def start(model: Model = None, engine: Name = None, port: Port = None) -> None:
     settings = load_settings(model=model, engine=engine, engine_port=port)
     if settings.engine == "auto" and has_idle_gpu(settings):
         err.print("vLLM would be faster on this GPU: python -m serving install vllm", style="dim")
-    supervisor = Supervisor(
-        settings, on_progress=lambda line: err.print(line, style="dim", markup=False)
-    )
+    display = StartDisplay(style="dim")
+    supervisor = Supervisor(settings, on_progress=display.say, on_measure=display.measure)
     try:
-        endpoint = supervisor.start()
+        with display:
+            endpoint = supervisor.start()
         out.print(f"address  {endpoint.base_url}", soft_wrap=True)
         out.print(f"model    {endpoint.model_id}", markup=False, soft_wrap=True)
         if endpoint.pid is None:
@@ -94,25 +100,42 @@ def start(model: Model = None, engine: Name = None, port: Port = None) -> None:
 @app.command()
 def status() -> None:
     """List the engines that run on this machine for this data folder."""
-    records = all_records(load_settings().data_dir / "engines")
-    if not records:
-        out.print("No engine is running.")
-        return
+    folder = load_settings().data_dir / "engines"
+    records, starts = all_records(folder), starts_under_way(folder)
+    for start in starts:
+        line = f"starting {start.title}: {start.progress} (process {start.process.pid})"
+        out.print(line, markup=False, soft_wrap=True)
     table = Table("engine", "model", "address", "process", "owner", "state", box=None)
-    for _, record in records:
+    for path, record in records:
         endpoint = Endpoint(
             record.base_url, record.api_key, record.model_id, record.engine, record.process.pid
         )
-        if record.stopped:
-            state = "stopped"
-        elif not record.process.alive:
-            state = "gone"
-        else:
-            state = "answers" if answers_health(endpoint) else "not ready"
+        state = _state_of(path, record, endpoint)
+        if not state:
+            path.unlink(missing_ok=True)
+            continue
         owner = str(record.owner.pid) if record.owner.alive else "gone"
         cells = (record.engine, record.model_id, record.base_url, str(record.process.pid))
         table.add_row(*(escape(cell) for cell in (*cells, owner, state)))
-    out.print(table)
+    if table.row_count:
+        out.print(table)
+    elif not starts:
+        out.print("No engine is running.")
+
+
+def _state_of(path: Path, record: Record, endpoint: Endpoint) -> str:
+    """What `status` says of an engine; nothing of one that is gone with its app."""
+    if record.stopped:
+        return "stopped" if record.owner.alive else ""
+    if not record.process.alive:
+        return "gone" if record.owner.alive else ""
+    state = "answers" if answers_health(endpoint) else "not ready"
+    if record.is_kept and not record.owner.alive:
+        with contextlib.suppress(OSError):
+            idle = time.time() - path.with_suffix(USE_SUFFIX).stat().st_mtime
+            left = max(0.0, record.keep_minutes * 60 - idle)
+            return f"{state}, kept for {duration(left)} more if nobody uses it"
+    return state
 
 
 @app.command()
@@ -130,6 +153,8 @@ def stop() -> None:
                 f"Process {record.process.pid} ({record.engine}) does not end.",
                 fix=f"End it yourself: kill -9 {record.process.pid}",
             )
+        if not record.owner.alive:
+            path.unlink(missing_ok=True)
         stopped += 1
         out.print(f"stopped {record.engine} with {record.model_id}", markup=False)
     if not stopped:

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from errors import InputError
-from serving.model_source import check_space, hub_cache, hub_error, may_read, must_accept
+from serving.hub_files import check_space, hub_cache
+from serving.model_source import hub_error, may_read, must_accept
 
 PART = re.compile(r"-(\d{5})-of-(\d{5})\.gguf$")
 FIX = (

@@ -13,15 +13,16 @@ from serving.causes import Cause, explain
 from serving.families import Family
 from serving.first_reply import Faulty, check_first_reply
 from serving.guard import GuardedProcess
+from serving.hub_files import downloaded_bytes
+from serving.loading import loaded_share, phase_of
 from serving.logs import new_log, tail
-from serving.model_source import downloaded_bytes, size_text
 from serving.ports import HOST
+from serving.progress import Measure, Meter, Progress
 from serving.row import Endpoint, Engine, Plan, Say
 from serving.state import unwritable
 
 LOG_LINES = 30
 _POLL_SECONDS = 0.1
-_SAY_EVERY_SECONDS = 5.0
 _UNSOUND = (
     "Try another checkpoint of the model, or another data type or engine: float16 overflows in "
     "some models, and damaged files or a wrong chat template show like this too."
@@ -29,16 +30,29 @@ _UNSOUND = (
 
 
 class Launch:
-    """An engine's process, started by the constructor; `endpoint` is where it will answer.
+    """An engine's process, started by the constructor; `endpoint` is where it will answer,
+    and `ready` whether it has.
 
-    Raises EngineError when the process or its log can't be made.
+    `cause` is why it failed, once it has. Raises EngineError when the process or its log can't
+    be made.
     """
 
     def __init__(
-        self, row: Engine, plan: Plan, family: Family, *, port: int, key: str, logs: Path
+        self,
+        row: Engine,
+        plan: Plan,
+        family: Family,
+        *,
+        port: int,
+        key: str,
+        logs: Path,
+        keep_minutes: float = 0.0,
+        use_file: Path | None = None,
     ) -> None:
         assert row.command is not None
         self.row, self.plan, self.family = row, plan, family
+        self.cause: Cause | None = None
+        self.ready = False
         self._began = time.monotonic()
         command = row.command(plan, port, key)
         try:
@@ -47,7 +61,12 @@ class Launch:
             raise unwritable(logs, error) from None
         try:
             self.process = GuardedProcess(
-                command.argv, env=command.env, cwd=command.cwd, log=self.log
+                command.argv,
+                env=command.env,
+                cwd=command.cwd,
+                log=self.log,
+                keep_seconds=keep_minutes * 60,
+                use_file=use_file,
             )
         except OSError as error:
             raise EngineError(
@@ -64,40 +83,36 @@ class Launch:
         """Seconds since the start."""
         return time.monotonic() - self._began
 
-    def await_ready(self, go_on: Callable[[], float], say: Say) -> None:
+    def await_ready(self, go_on: Callable[[], float], say: Say, measure: Measure) -> None:
         """Wait until the engine answers and has given a first reply.
 
-        `go_on` returns the seconds that are left, or raises to end the wait. Raises
-        EngineError when the engine ends or can't reply.
+        `go_on` returns the seconds that are left, or raises to end the wait; `measure` hears how
+        far it is. Raises EngineError when the engine ends or can't reply; `cause` is then why.
         """
         assert self.row.ready is not None
-        source = self.plan.source
-        if source.folder is None:
-            size = size_text(source.download_bytes) if source.download_bytes else "size unknown"
-            say(f"{self.plan.loaded_id} is not on this machine yet: downloading it ({size})")
-        said, phase = time.monotonic(), ""
+        meter = Meter()
         while not self.row.ready(self.endpoint):
             if self.process.wait(_POLL_SECONDS):
                 go_on()
                 raise self.ended("ended before it was ready")
             go_on()
-            now, doing = time.monotonic(), self._phase()
-            if doing and (doing != phase or now - said >= _SAY_EVERY_SECONDS):
-                say(f"{doing} ({self.seconds:.0f} s)")
-                said, phase = now, doing
+            measure(self._progress(meter))
+        measure(meter.read("asking it a first question"))
         self._self_test(go_on, say)
+        self.ready = True
 
-    def _phase(self) -> str:
-        log = self.log_tail(200)
-        doing = [what for text, what in self.row.phases if text in log]
-        if not doing:
-            return ""
-        source = self.plan.source
-        if source.folder is None and source.download_bytes:
-            have = min(downloaded_bytes(self.plan.loaded_id), source.download_bytes)
+    def _progress(self, meter: Meter) -> Progress:
+        log, source = self.log_tail(200), self.plan.source
+        if source.folder is None and source.download_bytes:  # the engine downloads by itself
+            have = downloaded_bytes(self.plan.loaded_id)
             if have < source.download_bytes:
-                return f"downloading, {size_text(have)} of {size_text(source.download_bytes)}"
-        return doing[-1]
+                what = f"downloading {self.plan.loaded_id}"
+                return meter.read(what, have, source.download_bytes)
+        phase = phase_of(log, self.row.phases) or f"starting {self.row.name}"
+        share, weights = loaded_share(log), source.weight_bytes
+        if share is None or not weights:
+            return meter.read(phase)
+        return meter.read("loading weights", int(share * weights), weights)
 
     def _self_test(self, go_on: Callable[[], float], say: Say) -> None:
         """A first reply: what it loads is loaded, and a model that isn't sound is known."""
@@ -130,6 +145,7 @@ class Launch:
         return self._error(f"{how}{known}", cause)
 
     def _error(self, what: str, cause: Cause) -> EngineError:
+        self.cause = cause
         return EngineError(
             f"The engine {self.row.name} {what}.",
             fix=f"{cause.fix} Its log is {self.log}",

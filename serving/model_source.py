@@ -8,13 +8,13 @@ import difflib
 import hashlib
 import json
 import re
-import shutil
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from errors import EngineError, InputError
+from serving.hub_files import HubFile, needed_files, weight_files
 from settings import BUNDLED_MODEL, ROOT
 
 BUNDLED_FOLDER = ROOT / "models" / "tiny"
@@ -27,8 +27,8 @@ class ModelSource:
     """A model that can be loaded. `model_id` is its name in requests: a folder's own name or
     the hub id; `shown` is for messages.
 
-    `folder` is None while a hub model isn't whole on this machine; then `download_bytes` is
-    what the engine will download (0: unknown). `fingerprint` changes when the files do.
+    `folder` is None while a hub model isn't whole on this machine; then `files` are to be
+    downloaded, `download_bytes` in all. `fingerprint` changes when the files do.
     """
 
     model_id: str
@@ -40,13 +40,14 @@ class ModelSource:
     download_bytes: int = 0
     quantized: bool = False
     fingerprint: str = ""
+    files: tuple[HubFile, ...] = field(default=(), repr=False)
 
 
 def resolve_model(name: str) -> ModelSource:
     """The model that the setting `model` names.
 
     Raises InputError for a name or folder that is no model, and EngineError for a hub model
-    that doesn't exist, may not be read, can't be reached or doesn't fit on the disk.
+    that doesn't exist, may not be read or can't be reached.
     """
     if name == BUNDLED_MODEL:
         return _from_folder(BUNDLED_FOLDER, shown="models/tiny", bundled=True)
@@ -259,21 +260,18 @@ def _to_download(model_id: str, repo: str, revision: str | None, why: Any) -> Mo
         raise hub_error(error, model_id, "is not whole" if why else "is not") from None
     if getattr(info, "gated", False) and not may_read(repo, revision):
         raise must_accept(repo)
-    sizes = {f.rfilename: f.size or 0 for f in info.siblings or []}
-    chosen = [n for n in sizes if n.endswith(".safetensors")] or [
-        n for n in sizes if n.endswith(".bin")
-    ]
-    if "config.json" not in sizes or not chosen:
+    files = needed_files(info)
+    if "config.json" not in {file.name for file in files}:
         raise _no_model(model_id, "its repository has no config.json with weights beside it")
-    wanted = sum(sizes[n] for n in chosen if "/" not in n)
-    check_space(model_id, wanted)
+    weights = weight_files(file.name for file in files)
     return ModelSource(
         model_id=model_id,
         shown=model_id,
         folder=None,
         from_hub=True,
-        weight_bytes=wanted,
-        download_bytes=wanted,
+        weight_bytes=sum(file.size for file in files if file.name in weights),
+        download_bytes=sum(file.size for file in files),
+        files=files,
     )
 
 
@@ -287,6 +285,13 @@ def hub_error(error: Exception, model_id: str, how: str) -> EngineError:
         return EngineError(
             f"Hugging Face has no model {model_id}, or it is private.",
             fix="Check the id for typing errors; for a private model, log in with `hf auth login`.",
+        )
+    status = getattr(getattr(error, "response", None), "status_code", None)
+    if status in (401, 403):
+        return EngineError(
+            f"Hugging Face refuses the token, or what it may read, for {model_id} ({status}).",
+            fix="Log in anew with `hf auth login`, or set HF_TOKEN to a token that may read it; "
+            "without any, public models can be read.",
         )
     reason = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
     return EngineError(
@@ -322,13 +327,6 @@ def hub_config(model_id: str, *, ask: bool = True) -> dict[str, Any] | None:
     return _json(Path(found), model_id)
 
 
-def in_hub_cache(repo: str) -> bool:
-    """Whether weights of a repository are in the hub's cache; its config.json alone is no model."""
-    folder = hub_cache() / ("models--" + repo.partition("@")[0].replace("/", "--"))
-    files = folder.glob("snapshots/*/*")
-    return any(p.suffix in (".safetensors", ".gguf", ".bin") and p.exists() for p in files)
-
-
 def must_accept(repo: str) -> EngineError:
     """The error for a gated repository that this user may not read."""
     return EngineError(
@@ -349,40 +347,3 @@ def may_read(repo: str, revision: str | None) -> bool:
     except (hub.HTTPError, OSError):
         return True  # not answered: let the engine try
     return True
-
-
-def check_space(model_id: str, wanted: int) -> None:
-    """Raise EngineError where `wanted` bytes don't fit into the hub's cache."""
-    cache = hub_cache()
-    there = next(p for p in (cache, *cache.parents) if p.exists())
-    free = shutil.disk_usage(there).free
-    if wanted > free:
-        raise EngineError(
-            f"{model_id} needs {size_text(wanted)}, but {there} has only {size_text(free)} left.",
-            fix="Make room, choose a smaller model, or set HF_HOME to a larger disk.",
-        )
-
-
-def hub_cache() -> Path:
-    """The folder where Hugging Face keeps downloaded models."""
-    from huggingface_hub import constants
-
-    return Path(constants.HF_HUB_CACHE)
-
-
-def size_text(size: int) -> str:
-    """A number of bytes for people, such as `15.2 GB`."""
-    return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{size / 1e6:.1f} MB"
-
-
-def downloaded_bytes(model_id: str) -> int:
-    """Bytes of the model in the hub's cache by now, unfinished files included."""
-    repo = model_id.partition("@")[0]
-    folder = hub_cache() / ("models--" + repo.replace("/", "--")) / "blobs"
-    total = 0
-    for path in folder.glob("*"):
-        try:
-            total += path.stat().st_blocks * 512  # unfinished files may be sparse
-        except OSError:
-            continue  # renamed meanwhile
-    return total

@@ -21,6 +21,7 @@ import psutil
 from errors import EngineError
 
 VERSION = 1
+USE_SUFFIX = ".use"
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,9 @@ class Process:
             return False
 
 
+NOBODY = Process(0, 0.0)  # the owner of an engine that its app has left running
+
+
 @dataclass(frozen=True)
 class Record:
     """One engine as its state file holds it."""
@@ -62,8 +66,14 @@ class Record:
     process: Process
     guard: Process
     owner: Process
+    keep_minutes: float = 0.0  # how long it lives on after its last app
     stopped: bool = False  # someone asked it to stop: its owner must not start it again
     version: int = VERSION
+
+    @property
+    def is_kept(self) -> bool:
+        """Whether it runs on although its app may be gone, because that was asked for."""
+        return self.keep_minutes > 0 and self.process.alive and self.guard.alive
 
 
 class EngineState:
@@ -90,6 +100,18 @@ class EngineState:
         """Replace the record, readable by the user alone. Raises EngineError."""
         write_record(self.path, record)
 
+    @property
+    def use_file(self) -> Path:
+        """The file that apps which use the engine hold a lock on."""
+        return self.path.with_suffix(USE_SUFFIX)
+
+    def use(self) -> "Use":
+        """Say that this process uses the engine, until `Use.end`. Raises EngineError."""
+        try:
+            return Use(self.use_file)
+        except OSError as error:
+            raise unwritable(self.folder, error) from None
+
     def clear(self, process: Process | None = None) -> None:
         """Remove the record; with `process`, only if it is that engine's."""
         record = self.read()
@@ -112,6 +134,23 @@ class EngineState:
             yield True
         finally:
             lock.release()
+
+
+class Use:
+    """A shared lock on an engine's use file. The kernel lets go of it when the process ends."""
+
+    def __init__(self, path: Path) -> None:
+        self._handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+        with contextlib.suppress(ImportError, OSError):  # no locks there: then nothing is kept
+            import fcntl
+
+            fcntl.flock(self._handle, fcntl.LOCK_SH)
+
+    def end(self) -> None:
+        """Let go of it; may be called twice."""
+        handle, self._handle = self._handle, -1
+        if handle >= 0:
+            os.close(handle)
 
 
 def read_record(path: Path) -> Record | None:

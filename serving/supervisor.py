@@ -4,24 +4,25 @@
 
 A healthy engine with the same model and options that another app has started is used, not
 started twice; it stays its owner's, and when its owner goes this one starts its own at the
-same address. An engine that dies is started again at the same port and with the same key,
-so that clients go on. Three deaths within five minutes are given up: `failure` says why.
+same address. With `engine_keep_minutes` an engine lives on without an app for a while instead,
+and the next app finds it. An engine that dies is started again at the same port and with the same
+key, so that clients go on. Three deaths within five minutes are given up: `failure` says why.
 """
 
-import os
-import secrets
 import threading
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 
 from errors import Cancelled, EngineError
+from serving.deaths import Deaths
 from serving.engines import ENGINES, Endpoint, Engine, chosen_engine, engine_row
-from serving.first_reply import family_of
 from serving.launch import Launch
-from serving.ports import PortHold
-from serving.state import EngineState, Process, Record, end
+from serving.progress import Measure, Paced, duration
+from serving.starter import Starter
+from serving.state import NOBODY, EngineState, Record, Use, end
 from settings import Settings
 
 _POLL_SECONDS = 0.2
@@ -35,7 +36,9 @@ _STOPPED = (
 class Supervisor:
     """One engine, from start to stop. `stop` and `check` may be called from any thread.
 
-    `on_progress` gets a line at a time, from any thread. `engines` is the table to look in.
+    `on_progress` gets a line at a time, from any thread; `on_measure` how far a start is, several
+    times a second, in bytes and seconds, and without it that comes as lines too. `engines` is the
+    table to look in. An engine that dies `max_deaths` times `within_seconds` is given up.
     `failure` is set when the engine is gone for good; `endpoint` is the present one, `owned`
     whether it is this supervisor's; `log` is the engine's log file.
     """
@@ -45,6 +48,7 @@ class Supervisor:
         settings: Settings,
         *,
         on_progress: Callable[[str], None] | None = None,
+        on_measure: Measure | None = None,
         engines: Mapping[str, Engine] = ENGINES,
         max_deaths: int = 3,
         within_seconds: float = 300.0,
@@ -55,14 +59,14 @@ class Supervisor:
         self.failure: EngineError | None = None
         self.log: Path | None = None
         self._say = on_progress or (lambda _: None)
+        self._measure = on_measure or Paced(self._say)
         self._engines = engines
-        self._max_deaths = max_deaths
-        self._within = within_seconds
-        self._deaths: list[float] = []
+        self._deaths = Deaths(max_deaths, within_seconds)
         self._stopping = threading.Event()
-        self._launch: Launch | None = None
+        self._starter: Starter | None = None
         self._record: Record | None = None
-        self._hold: PortHold | None = None
+        self._use: Use | None = None
+        self._left = False
         self._watcher: threading.Thread | None = None
 
     def __enter__(self) -> Endpoint:
@@ -91,13 +95,9 @@ class Supervisor:
         if row.connect is not None:
             self.endpoint = row.connect(self.settings, self._say)
             return self.endpoint
-        assert row.plan is not None
         self._row = row
-        self._plan = row.plan(self.settings)
-        folder = self.settings.data_dir / "engines"
-        model_id = self._plan.source.model_id
-        self._state = EngineState(folder, row.name, model_id, self._plan.options)
         try:
+            self._prepare(row)
             self._find_or_start()
         except BaseException:  # Ctrl-C too: nothing may be left behind
             self.stop()
@@ -116,7 +116,9 @@ class Supervisor:
             raise EngineError("The engine was stopped.", fix="Start Hearth again.")
 
     def stop(self) -> None:
-        """End the engine if it is ours; leave another app's alone. May be called twice.
+        """End the engine if it is ours and not to be kept; leave another app's alone.
+
+        May be called twice.
 
         A stopped supervisor isn't started again; make a new one.
         """
@@ -127,34 +129,61 @@ class Supervisor:
         if watcher is not None and watcher is not threading.current_thread():
             watcher.join(timeout=10)
             self._end_own()  # it may have been starting it again
-        if self._hold is not None:
-            self._hold.release()
+        if self._starter is not None:
+            self._starter.release()
+        if self._use is not None:
+            self._use.end()
+
+    @property
+    def _launch(self) -> Launch | None:
+        return self._starter.launch if self._starter is not None else None
 
     def _end_own(self) -> None:
-        if self._launch is not None:
-            if self._record is not None:  # first, so that nobody takes up what is ending
-                self._state.clear(self._record.process)
-            self._launch.process.stop()
+        launch = self._launch
+        if launch is None or self._left:
+            return
+        if self.settings.engine_keep_minutes and launch.ready and launch.process.alive:
+            self._left = True
+            if self._record is not None:  # it has no owner now, though this process may go on
+                self._state.write(replace(self._record, owner=NOBODY))
+            launch.process.leave()
+            kept = duration(self.settings.engine_keep_minutes * 60)
+            self._say(f"the engine stays for {kept}; `python -m serving stop` ends it")
+            return
+        if self._record is not None:  # first, so that nobody takes up what is ending
+            self._state.clear(self._record.process)
+        launch.process.stop()
 
     # starting ---------------------------------------------------------------------------
+
+    def _prepare(self, row: Engine) -> None:
+        """Settle the plan, and bring the model's files onto this machine."""
+        starter = Starter(
+            self.settings, row, say=self._say, measure=self._measure, stopping=self._stopping
+        )
+        self._starter = starter
+        starter.fetch()
+        plan = starter.plan
+        self._state = EngineState(starter.folder, row.name, plan.source.model_id, plan.options)
+        self._use = self._state.use()
 
     def _find_or_start(self, port: int = 0, key: str = "") -> None:
         """Use the engine of the state file if there is one, otherwise start one.
 
         Whoever starts an engine, or starts it again, holds the lock until it answers.
         """
-        go_on, told = self._patience(), False
+        assert self._starter is not None
+        go_on, told = self._starter.patience(), False
         while True:
             with self._state.locked(1.0) as locked:
                 if locked:
                     record = self._state.read()
+                    if self._takes_up(record, go_on):
+                        return
                     if record is None or record.stopped or not record.owner.alive:
                         if record is not None:
                             self._clean(record)
                         self._start(port, key)
-                        return
-                    if record.process.alive:
-                        self._adopt(record, go_on)
                         return
                     # It has just died, and its owner is about to start it again.
             go_on()
@@ -162,6 +191,21 @@ class Supervisor:
                 self._say("another Hearth is starting this engine; waiting for it")
                 told = True
             self._stopping.wait(_POLL_SECONDS)
+
+    def _takes_up(self, record: Record | None, go_on: Callable[[], float]) -> bool:
+        """Use the engine of `record` where one runs; a kept one that is mute is given up."""
+        if record is None or record.stopped or not record.process.alive:
+            return False
+        if record.owner.alive:
+            self._adopt(record, go_on)
+            return True
+        if not record.is_kept:
+            return False
+        try:
+            self._adopt(record, go_on)
+        except EngineError:
+            return False
+        return True
 
     def _adopt(self, record: Record, go_on: Callable[[], float]) -> None:
         """Use another app's engine. Raises EngineError if it runs but doesn't answer."""
@@ -181,7 +225,8 @@ class Supervisor:
             self._stopping.wait(_POLL_SECONDS)
         self.log = Path(record.log)
         self._record, self.endpoint, self.owned = record, endpoint, False
-        self._say(f"using the engine that runs already, {self._plan.title}, {_at(endpoint)}")
+        title = self._starter.plan.title if self._starter is not None else ""
+        self._say(f"using the engine that runs already, {title}, {_at(endpoint)}")
 
     def _clean(self, record: Record) -> None:
         """Remove a stale record, and end what an app that is gone has left running."""
@@ -191,61 +236,19 @@ class Supervisor:
 
     def _start(self, port: int, key: str) -> None:
         """Start the engine and wait until it answers. The caller holds the lock."""
-        go_on = self._patience()
-        go_on()
-        hold = self._take_port(port)
-        if not key and self._row.takes_key:
-            key = secrets.token_urlsafe(24)
-        self._say(f"starting {self._row.name} with {self._plan.title} …")
-        logs = self.settings.data_dir / "logs"
-        family = family_of(self._plan, self.settings.family)
-        launch = Launch(self._row, self._plan, family, port=hold.port, key=key, logs=logs)
-        self._launch, self.log = launch, launch.log
-        self._record = Record(
-            engine=self._row.name,
-            model_id=launch.endpoint.model_id,
-            base_url=launch.endpoint.base_url,
-            port=hold.port,
-            api_key=key,
-            log=str(launch.log),
-            process=Process.of(launch.process.pid),
-            guard=Process.of(launch.process.guard_pid),
-            owner=Process.of(os.getpid()),
-        )
-        self._state.write(self._record)
-        launch.await_ready(go_on, self._say)
-        self.endpoint, self.owned = launch.endpoint, True
-        self._say(f"ready in {launch.seconds:.0f} s {_at(launch.endpoint)}")
+        assert self._starter is not None
+        try:
+            self._starter.start(port, key, self._keep, self._state.use_file)
+        finally:
+            if self._launch is not None:
+                self.log = self._launch.log
+        assert self._launch is not None
+        self.endpoint, self.owned = self._launch.endpoint, True
+        self._say(f"ready in {self._launch.seconds:.0f} s {_at(self.endpoint)}")
 
-    def _take_port(self, wanted: int) -> PortHold:
-        """Hold the set port, or the wanted one if it is free, or any."""
-        fixed = self.settings.engine_port
-        if self._hold is not None:
-            if self._hold.port == (fixed or wanted):
-                return self._hold
-            self._hold.release()
-        self._hold = PortHold.take(fixed or wanted, exact=fixed != 0)
-        return self._hold
-
-    def _patience(self) -> Callable[[], float]:
-        """A function that returns the seconds left for a start, or raises to end it."""
-        allowed = self.settings.engine_start_timeout_seconds
-        deadline = time.monotonic() + allowed
-
-        def go_on() -> float:
-            if self._stopping.is_set():
-                raise Cancelled("The start of the engine was stopped.")
-            left = deadline - time.monotonic()
-            if left <= 0:
-                raise EngineError(
-                    f"The engine {self._row.name} did not become ready within {allowed:.0f} "
-                    "seconds.",
-                    fix="Raise HEARTH_ENGINE_START_TIMEOUT_SECONDS, or choose a smaller model.",
-                    log=self._launch.log_tail() if self._launch is not None else "",
-                )
-            return left
-
-        return go_on
+    def _keep(self, record: Record) -> None:
+        self._record = record
+        self._state.write(record)
 
     # watching ---------------------------------------------------------------------------
 
@@ -264,22 +267,20 @@ class Supervisor:
 
     def _restart(self, dead: Launch) -> None:
         self._raise_if_stopped()
-        now = time.monotonic()
-        self._deaths = [t for t in self._deaths if now - t < self._within] + [now]
         error = dead.ended("died")
-        if len(self._deaths) >= self._max_deaths:
-            times = f"{len(self._deaths)} times within {now - self._deaths[0]:.0f} seconds"
+        wait = self._deaths.another()
+        if wait is None:
             raise EngineError(
-                f"The engine {self._row.name} died {times}; it isn't started again. "
+                f"The engine {self._row.name} died {self._deaths}; it isn't started again. "
                 f"The last time, {error.message[0].lower()}{error.message[1:]}",
                 fix=error.fix,
                 log=error.log,
             )
         self._say(f"{error.message} Starting it again.")
-        if self._stopping.wait(min(10.0, 0.2 * 4 ** (len(self._deaths) - 1))):
+        if self._stopping.wait(wait):
             return
-        assert self._record is not None
-        go_on = self._patience()
+        assert self._record is not None and self._starter is not None
+        go_on = self._starter.patience()
         while True:
             with self._state.locked(1.0) as locked:
                 if locked:

@@ -39,6 +39,13 @@ class ModelSettings(BaseModel):
         le=A_WEEK,
         description="How long a local engine may take until it answers, in seconds.",
     )
+    engine_keep_minutes: float = Field(
+        0,
+        ge=0,
+        le=A_WEEK / 60,
+        description="How long a local engine lives on after the last app that used it, in minutes; "
+        "0 ends it with its app. A kept engine is found again by the next app.",
+    )
     quantize: Literal["auto", "none", "nf4"] = Field(
         "auto",
         description="4-bit weights in the transformers engine: `auto` uses NF4 where CUDA is "

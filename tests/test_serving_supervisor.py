@@ -233,7 +233,7 @@ def test_an_unknown_engine_lists_the_valid_ones(toy: Path, tmp_path: Path) -> No
     assert "vllm" in caught.value.fix
 
 
-def test_logs_are_rotated(tmp_path: Path) -> None:
+def test_only_the_last_logs_are_kept(tmp_path: Path) -> None:
     made = [new_log(tmp_path, [f"number {n}"]) for n in range(KEPT + 2)]
     assert sorted(tmp_path.iterdir()) == made[-KEPT:]
     made[-1].write_text("one\n 10%|#\r 20%|##\r100%|###\nlast\n")

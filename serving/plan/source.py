@@ -9,7 +9,8 @@ from errors import InputError
 from serving.gguf_source import names_gguf, resolve_gguf
 from serving.hardware import look
 from serving.hardware.findings import Hub
-from serving.model_source import BUNDLED_FOLDER, hub_config, in_hub_cache, read_config
+from serving.hub_files import in_hub_cache
+from serving.model_source import BUNDLED_FOLDER, hub_config, read_config
 from serving.plan.choose import make_plan
 from serving.plan.gguf import shape_of
 from serving.plan.known import CONFIGS, DEFAULT_MODEL
