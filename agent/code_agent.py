@@ -18,7 +18,7 @@ The memory, the step types and the entry (`run`) are smolagents' own.
 import threading
 import time
 from collections.abc import Callable, Generator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -281,9 +281,13 @@ class ReasoningCodeAgent(CodeAgent):
         if ran.answer is None:
             if ran.failed and self.takes_hints:
                 text = f"{text}\n{guards.name_hint(text, self._so_far, self.tools)}".rstrip()
+            elif self.takes_hints:
+                text = f"{text}\n{guards.defined_hint(code, text)}".rstrip()
             if guards.repeats(self._so_far, code, text):
                 text = f"{text}\n{guards.REPEATED}"
         else:
+            codes = [step.code_action or "" for step in self._so_far]
+            ran = replace(ran, answer=guards.written_out(ran.answer, [*codes, code]))
             # Text, always: for any other value smolagents imports torch to see if it is a tensor.
             self.outcome = Outcome("answered", ran.answer, "computed")
         self._finish(step, ran, text)

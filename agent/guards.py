@@ -8,7 +8,7 @@ from typing import Any
 
 from agent import context
 from agent.context import Step
-from agent.summary import defined_names, settled
+from agent.summary import defined_names, definition, only_defined, settled
 
 MOST_REPEATS = 3
 """The same code with the same result for this many times ends the run."""
@@ -38,6 +38,13 @@ _NEEDS_CODE = "Your answer can't be taken yet: this task needs code or a tool. "
 _UNREAD = "Your answer can't be taken yet: you have not read {names}. "
 _READ_FIRST = "Write one ```python block that does, then call final_answer(…)."
 _COMPUTE_FIRST = "Write one ```python block that finds it out, then call final_answer(…)."
+
+_DEFINED = (
+    "(`{name}` is defined now. Call it and print the result; if the code itself is what was asked "
+    "for, call final_answer({name}).)"
+)
+# What a function or a class looks like as a value.
+_AS_VALUE = re.compile(r"<(?:function|class) '?(?:__main__\.)?([A-Za-z_]\w*)(?: at 0x[0-9a-f]+|')>")
 
 _UNDEFINED = re.compile(r"NameError: name '(\w+)' is not defined\s*$")
 _LISTINGS = ("listdir", "scandir", "glob", "iterdir", "walk(")
@@ -120,6 +127,29 @@ def name_hint(error: str, steps: Sequence[Step], tools: Iterable[str]) -> str:
     return f"(Names near it: {', '.join(near)}.)" if near else ""
 
 
+def defined_hint(code: str, observation: str) -> str:
+    """What to do with a definition, after code that did nothing but define."""
+    if context.plain_output(observation) != context.NOTHING_PRINTED:
+        return ""
+    names = only_defined(code)
+    return _DEFINED.format(name=names[-1]) if names else ""
+
+
+def written_out(answer: str, codes: Sequence[str]) -> str:
+    """An answer that is a function or a class of the run, as its code; any other as it stands."""
+    value = _AS_VALUE.fullmatch(answer)
+    code = definition(value[1], codes) if value else ""
+    return context.assistant_message(code) if code else answer
+
+
+def defining_code(steps: Sequence[Step]) -> str | None:
+    """The last code, if all it did was to define what was perhaps asked for."""
+    last = next((step for step in reversed(steps) if step.code_action), None)
+    if last is None or last.failed or not only_defined(last.code_action or ""):
+        return None
+    return context.assistant_message(last.code_action or "")
+
+
 def best_text(steps: Sequence[Step]) -> str | None:
     """What the model itself said last that may serve as an answer."""
     for step in reversed(steps):
@@ -136,4 +166,4 @@ def telling_output(step: Step) -> str | None:
     if not step.code_action or not step.observations or step.failed:
         return None
     text = context.plain_output(step.observations.removesuffix(REPEATED).rstrip())
-    return text if text.strip() and text != context.NOTHING_PRINTED else None
+    return text if text.strip() and not text.startswith(context.NOTHING_PRINTED) else None

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from agent import guards
+from agent import context, guards
 from agent.context import Step
 from agent.events import Event, ModelReplied, RunStarted, StepFinished
 from errors import HearthError
@@ -48,14 +48,20 @@ def collected(steps: Sequence[Step], why: str, fix: str = MORE_STEPS) -> Outcome
     """What is known when a run ends without the model's answer; there is always some text.
 
     That is the last output that says something, or an answer that the model stated after it; else
-    the last prose; and where there is none of these, that there is none.
+    the last code, if all it did was to define a function or a class (it goes first when it came
+    twice: it was what was asked for); else the last prose; and where there is none of these, that
+    there is none.
     """
+    code = guards.defining_code(steps)
+    written = [context.assistant_message(step.code_action or "") for step in steps]
+    if code and written.count(code) > 1:
+        return Outcome("limit", code, "collected", why, fix)
     for step in reversed(steps):
         if step.stated:
             return Outcome("limit", step.stated, "stated", why, fix)
         if output := guards.telling_output(step):
             return Outcome("limit", output, "collected", why, fix)
-    known = guards.best_text(steps)
+    known = code or guards.best_text(steps)
     if known is None:
         errors = [step.observations for step in steps if step.failed and step.code_action]
         last = (errors[-1] or "").strip().splitlines()[-1:] if errors else []

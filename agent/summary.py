@@ -1,6 +1,7 @@
 """Text made shorter, by rule: a long one cut in its middle, a step told in a line."""
 
 import ast
+import contextlib
 import re
 from collections.abc import Iterator, Sequence
 
@@ -10,6 +11,7 @@ from smolagents.memory import MemoryStep, TaskStep
 HEADING = "What was done before, shortened:"
 # Addresses in memory, numbers of saved figures.
 _PASSING = re.compile(r"0x[0-9a-fA-F]{4,}|\b(?:figure|image)-\d+(?=\.(?:png|html)\b)")
+_DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 _TASK_CHARS = 300
 _CODE_CHARS = 100
 _RESULT_CHARS = 140
@@ -74,6 +76,33 @@ def defined_names(code: str, *, imports: bool = False) -> list[str]:
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return []
     return list(dict.fromkeys(_stored(tree, imports)))
+
+
+def only_defined(code: str) -> list[str]:
+    """The functions and classes that the code defines, if it does nothing else to be seen."""
+    try:
+        body = ast.parse(code).body
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return []
+    quiet = (ast.Import, ast.ImportFrom, ast.Assign, ast.AnnAssign)
+    defined = [node.name for node in body if isinstance(node, _DEFINITIONS)]
+    silent = all(
+        isinstance(node, (*_DEFINITIONS, *quiet))
+        or (isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant))
+        for node in body
+    )
+    return defined if silent else []
+
+
+def definition(name: str, codes: Sequence[str]) -> str:
+    """The latest of these codes' definitions of a function or class, as Python; empty for none."""
+    for code in reversed(codes):
+        with contextlib.suppress(SyntaxError, ValueError, RecursionError, MemoryError):
+            for node in reversed(ast.parse(code).body):
+                if isinstance(node, _DEFINITIONS) and node.name == name:
+                    first = min([node.lineno, *(mark.lineno for mark in node.decorator_list)])
+                    return "\n".join(code.splitlines()[first - 1 : node.end_lineno])
+    return ""
 
 
 def _stored(node: ast.AST, imports: bool) -> Iterator[str]:

@@ -83,7 +83,11 @@ _ROWS = (
     Family(
         "r1-distill",
         about="DeepSeek-R1 and its distills",
-        matches=("*deepseek-r1*", "*r1-distill*", "deepseek-reasoner*"),
+        # The last ones were made from the distills and have their template.
+        matches=(
+            *("*deepseek-r1*", "*r1-distill*", "deepseek-reasoner*"),
+            *("*deepscaler*", "*deepcoder*", "*skywork-or1*"),
+        ),
         system_role=False,
         thinking="template",
         temperature=0.6,
@@ -149,6 +153,8 @@ _ROWS = (
 FAMILIES: Mapping[str, Family] = {row.name: row for row in _ROWS}
 """All rows by name; the first one that matches is taken, `instruct` when none does."""
 
+# In the Hub's cache a model's folder is named by its commit.
+_IN_CACHE = re.compile(r"models--(?:[^/\\]+--)?([^/\\]+?)[/\\]snapshots[/\\][^/\\]+[/\\]?$")
 _BY_MODEL_TYPE = {"gpt_oss": "gpt-oss", "qwen3": "qwen3", "qwen3_moe": "qwen3"}
 # A generation prompt that ends right after the opening tag (Qwen3's closes it again at once).
 _OPENED_BY_TEMPLATE = re.compile(r"<think>(?:\\n|\n)?['\"]")
@@ -165,7 +171,8 @@ def family_for(model_id: str, config: Mapping[str, Any] | None = None) -> Family
     named = config.get("hearth_family")
     if named is not None:
         return family_named(str(named), f"The model {model_id}", "hearth_family in its config.json")
-    name = re.split(r"[/\\]", model_id.rstrip("/\\"))[-1].lower()
+    cached = _IN_CACHE.search(model_id)
+    name = (cached[1] if cached else re.split(r"[/\\]", model_id.rstrip("/\\"))[-1]).lower()
     for row in _ROWS:
         if any(fnmatchcase(name, pattern) for pattern in row.matches):
             return row

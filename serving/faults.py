@@ -159,7 +159,9 @@ class Server:
                 ModelError(
                     f"The model's server at {self.address} is too busy or not ready "
                     f"(HTTP {status}: {text}).",
-                    fix="Wait a little and ask again.",
+                    fix=f"It asks for {wait:,.0f} seconds: ask again then."
+                    if wait and wait >= 1
+                    else "Wait a little and ask again.",
                     wait=wait,
                 ),
                 "busy",
@@ -174,7 +176,8 @@ class Server:
                 else f"The model's server at {self.address} failed (HTTP {status}): {text}",
                 fix="Look at the server's log."
                 if status >= 500
-                else f"Check {self.names.model} and {self.names.url}; the server's log may say more.",
+                else f"Check {self.names.model} and {self.names.url}; "
+                "the server's log may say more.",
             ),
             "failed" if status == 500 else "no",
         )

@@ -344,3 +344,42 @@ def test_what_is_known_is_the_last_thing_that_says_something() -> None:
         )
     ]
     assert known == ["5", "7", "5", "I think.", "No answer was found."]
+
+
+# -- code that is itself what was asked for -------------------------------------------------
+
+ADD = "import math\n\n\n@staticmethod\ndef other():\n    pass\n\n\ndef add(a, b):\n    return a + b"
+
+
+def test_code_that_only_defines_is_told_how_to_go_on(make: Make) -> None:
+    session = make(code(ADD), code("print(add(1, 2))\ndef f(): pass"), code("final_answer(add)"))
+    finished, seen = run(session)
+    assert seen[0].startswith("Output:\n(nothing was printed)\n(`add` is defined now. Call it")
+    assert seen[1] == "Output:\n3", "it did something"
+    assert finished.answer == "```python\ndef add(a, b):\n    return a + b\n```", "no <function …>"
+    assert finished.provenance == "computed"
+
+
+def test_a_class_and_a_definition_of_the_same_step_are_written_out_too(make: Make) -> None:
+    definition = "@str.upper.__class__.__call__\ndef f():\n    pass"
+    assert guards.written_out("<function f at 0x7f0>", [definition]).count("@") == 1
+    finished, _ = run(make(code("class A:\n    x = 1\n\nfinal_answer(A)")))
+    assert finished.answer == "```python\nclass A:\n    x = 1\n```"
+    for text in ("<function gone at 0x7f0>", "<class 'int'>", "the <function f at 0x7f0>"):
+        assert guards.written_out(text, ["def f(): pass", "1/"]) == text
+
+
+def test_a_function_that_comes_again_and_again_is_the_answer(make: Make) -> None:
+    finished, _ = run(make(code("print('seen')"), *[code(ADD)] * 3))
+    assert finished.status == "limit" and "def add(a, b):" in (finished.answer or "")
+    once = make(code("print('seen')"), code(ADD), ("hm", "length"), limits=Limits(max_steps=2))
+    assert run(once)[0].answer == "seen", "a helper on the way is none"
+    alone = make(code(ADD), ("hm", "length"), limits=Limits(max_steps=1))
+    assert "def add(a, b):" in (run(alone)[0].answer or ""), "better than none"
+
+
+@pytest.mark.parametrize(
+    "text", ["x = 1", "def f(): pass\nf()", "for x in []:\n    pass", "def f(:", "'text'"]
+)
+def test_other_silent_code_gets_no_such_hint(text: str) -> None:
+    assert guards.defined_hint(text, "Output:\n(nothing was printed)") == ""

@@ -1,6 +1,7 @@
 """The client against a server that breaks the protocol in every way, and what the errors say."""
 
 import logging
+import re
 import socket
 import threading
 import time
@@ -119,10 +120,11 @@ def test_retry_after_is_honoured(ask: Any) -> None:
 def test_retry_after_beyond_the_deadline_ends_at_once(value: str, ask: Any) -> None:
     model, server = ask(Turn(status=429, headers={"Retry-After": value}))
     started = time.monotonic()
-    with pytest.raises(ModelError, match="too busy"):
+    with pytest.raises(ModelError, match="too busy") as caught:
         model.generate(TASK)
     assert time.monotonic() - started < 1
     assert len(server.chats) == 1
+    assert re.search(r"It asks for 3,[56]\d\d seconds", caught.value.fix)
 
 
 def test_busy_for_longer_than_the_deadline(ask: Any) -> None:
