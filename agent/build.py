@@ -192,7 +192,7 @@ class Hearth:
             self._executor(workspace, packages, family.context_tokens * 2 // 3),
             tools,
             workspace,
-            instructions=prompts.instructions(family.prompt, tools),
+            instructions=partial(prompts.instructions, family.prompt, tools),
             family=family.name,
             remembers_turns=family.remembers_turns,
             limits=Limits(s.max_steps, s.run_timeout_seconds),

@@ -84,8 +84,9 @@ class ReasoningCodeAgent(CodeAgent):
 
     `emit` receives each event of the run as it happens; `cancel`, once set, ends the model's
     reply and the running code with `errors.Cancelled`. `instructions` is the whole prompt
-    that opens the conversation; `workspace` the folder the executor works in; `gate` stands before
-    the tools. How the run ended stands in `outcome` when it is over.
+    that opens the conversation, or makes it from the first task; `workspace` the folder the
+    executor works in; `gate` stands before the tools. How the run ended stands in `outcome` when
+    it is over.
     """
 
     def __init__(
@@ -95,7 +96,7 @@ class ReasoningCodeAgent(CodeAgent):
         executor: PythonExecutor,
         *,
         workspace: Path,
-        instructions: str,
+        instructions: str | Callable[[str], str],
         remembers_turns: bool,
         max_steps: int,
         emit: Callable[[events.Event], None],
@@ -111,7 +112,10 @@ class ReasoningCodeAgent(CodeAgent):
         # and a last request would be news to it.
         self.takes_hints = remembers_turns
         self.outcome: Outcome | None = None
-        self.window = Window(model, instructions, remembers_turns=remembers_turns)
+        self._instruct = (
+            (lambda task: instructions) if isinstance(instructions, str) else instructions
+        )
+        self.window = Window(model, self._instruct(""), remembers_turns=remembers_turns)
         # Never more characters than the context has tokens, which is about a third of it.
         most = getattr(getattr(model, "family", None), "context_tokens", 32_768)
         most = min(context.OBSERVATION_CHARS, most)
@@ -121,11 +125,15 @@ class ReasoningCodeAgent(CodeAgent):
             model=model,
             prompt_templates=_UNUSED_TEMPLATES,
             executor=executor,
-            instructions=instructions,
+            instructions=self._instruct(""),
             max_steps=max_steps,
             # Events are this agent's voice; smolagents' own console output stays off.
             logger=AgentLogger(level=LogLevel.OFF),
         )
+
+    def open(self, task: str) -> None:
+        """Settle the prompt by the session's first task; it stays for all later ones."""
+        self.instructions = self.window.instructions = self._instruct(task)
 
     def initialize_system_prompt(self) -> str:
         return self.instructions or ""

@@ -58,7 +58,7 @@ class Window:
         self.shape = Shape()
         self.counter = TokenCounter(model)
         self._model = model
-        self._instructions = instructions
+        self.instructions = instructions
         self._remembers_turns = remembers_turns
         family = getattr(model, "family", None)
         self._context_tokens: int = getattr(family, "context_tokens", None) or 32_768
@@ -70,7 +70,7 @@ class Window:
     ) -> list[ChatMessage]:
         """The prompt in the present shape, or in another one."""
         return context.messages(
-            self._instructions,
+            self.instructions,
             steps,
             remembers_turns=self._remembers_turns,
             shape=self.shape if shape is None else shape,

@@ -76,7 +76,7 @@ class Session:
         tools: Sequence[Tool],
         workspace: Path,
         *,
-        instructions: str = "",
+        instructions: str | Callable[[str], str] = "",
         family: str = "",
         remembers_turns: bool = True,
         limits: Limits = Limits(),
@@ -300,6 +300,7 @@ class Session:
         clock = time.monotonic()
         over = threading.Event()
         self.permissions.begin_run()
+        self._agent.open(_starts(self.events)[0].task)
         try:
             threading.Thread(target=self._keep_time, args=(over,), daemon=True).start()
             ended = run()

@@ -114,11 +114,13 @@ def missing(workspace: Path, path: str) -> ToolError:
 
 def _parts_inside(root: Path, path: str) -> tuple[str, ...]:
     if not isinstance(path, str) or not path.strip() or "\0" in path:
-        raise ToolError("path must be the name of a file, such as 'sales.csv'.")
+        raise ToolError("path must be the name of a file,", "such as 'sales.csv'.")
     try:
         resolved = (root / path.strip()).resolve()
     except (OSError, RuntimeError):  # a loop of links
-        raise ToolError(f"{path} can't be followed.", seen_as=PermissionError) from None
+        raise ToolError(
+            f"{path} can't be followed.", "Name another file.", seen_as=PermissionError
+        ) from None
     if not resolved.is_relative_to(root):
         raise ToolError(
             f"{path} lies outside the workspace;",
@@ -157,7 +159,9 @@ def _open(root: Path, parts: tuple[str, ...], path: str) -> io.BufferedReader:
         os.close(descriptor)
         if stat.S_ISDIR(mode):
             raise _folder(path)
-        raise ToolError(f"{path} is not a plain file.", seen_as=PermissionError)
+        raise ToolError(
+            f"{path} is not a plain file.", "Name another one.", seen_as=PermissionError
+        )
     return os.fdopen(descriptor, "rb")
 
 
@@ -169,4 +173,6 @@ def _in_words(error: OSError, root: Path, path: str) -> ToolError:
     if error.errno in (errno.ENOENT, errno.ENOTDIR):
         return missing(root, path)
     said = os.strerror(error.errno or 0)
-    return ToolError(f"{path} can't be opened: {said}.", seen_as=PermissionError)
+    return ToolError(
+        f"{path} can't be opened: {said}.", "Name another file.", seen_as=PermissionError
+    )

@@ -14,6 +14,8 @@ from typing import Any
 
 from smolagents import Tool
 
+from agent.selection import listed
+
 UNFRAMED = frozenset({"tiny"})  # its training knows no marks
 _BRACKETS = re.compile(r"[\[\]\n]")
 FOLDER = Path(__file__).resolve().parent
@@ -24,19 +26,20 @@ _MARKS = re.compile(
 )
 
 
-def instructions(layout: str, tools: Sequence[Tool]) -> str:
+def instructions(layout: str, tools: Sequence[Tool], task: str = "") -> str:
     """The rendered prompt of a layout (`r1`, `instruct`, `tiny`); may be empty.
 
-    The same tools in the same order give the same bytes, so that the engine's prefix cache
-    keeps them. Raises FileNotFoundError for a layout without a file, and jinja2's
-    UndefinedError for a name in it that isn't filled.
+    Where the tools are too many, those are listed that `task` is about. The same tools in the same
+    order, and the same task, give the same bytes, so that the engine's prefix cache keeps them.
+    Raises FileNotFoundError for a layout without a file, and jinja2's UndefinedError for a name in
+    it that isn't filled.
     """
-    listed = [
-        {"signature": signature(tool), "description": " ".join(tool.description.split())}
-        for tool in tools
-        if tool.name != "final_answer"
-    ]
-    return _rendered(layout, tools=listed)
+    known = [tool for tool in tools if tool.name != "final_answer"]
+    entries = {tool.name: f"{signature(tool)}: {_one_line(tool.description)}" for tool in known}
+    names = listed([*entries.items()], task)
+    shown = [text for name, text in entries.items() if name in names]
+    others = [name for name in entries if name not in names]
+    return _rendered(layout, tools=shown, others=others)
 
 
 def framer(layout: str) -> Callable[[str, str], str] | None:
@@ -60,6 +63,10 @@ def outside_text(layout: str, source: str, text: str) -> str:
 def unmarked(text: str) -> str:
     """The text without marks of ours, so that it can't pass for the end of another."""
     return _MARKS.sub(r"(\1)", text)
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())
 
 
 def signature(tool: Tool) -> str:

@@ -1,0 +1,171 @@
+"""One suite over all tools, those that are added later included: what they declare and obey.
+
+The tools are found by walking through `tools/`; one that has no entry in `TOOLS` (in
+`tests/test_tools_all.py`: how it is built, a call that works offline) fails here.
+"""
+
+import contextlib
+import importlib
+import inspect
+import pkgutil
+import queue
+import re
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, get_args
+
+import pytest
+from smolagents import Tool
+
+import tools
+from agent.gate import Gate
+from errors import ModelMistake, ToolError
+from sandbox import wire
+from sandbox.calls import BoundTool, StepCalls
+from tests.test_tools_all import TOOLS
+from tools.base import HearthTool, Touch
+from tools.text import visible
+
+ELSEWHERE = {"McpTool", "Borrowed", "Space"}
+"""Their faces are those of what they stand for; they have tests of their own."""
+PLAIN = {
+    *("web_search", "visit_webpage", "wikipedia_search", "calculate"),
+    *("search_notes", "search_history", "remember"),
+}
+"""Tools that declare nothing yet; every other one must."""
+CHECKED = [name for name, (build, _) in TOOLS.items() if name not in PLAIN]
+TOUCHES = set(get_args(Touch))
+# A value of a wrong type, for each type of a schema.
+WRONG: dict[str, Any] = {"string": 5, "integer": "many", "number": "many", "boolean": "yes"}
+
+
+def classes() -> Iterator[type[Tool]]:
+    for module in pkgutil.walk_packages(tools.__path__, "tools."):
+        if not module.name.endswith("_worker"):  # run as a script, imported by nobody
+            found = vars(importlib.import_module(module.name)).values()
+            yield from (
+                cls
+                for cls in found
+                if inspect.isclass(cls)
+                and issubclass(cls, Tool)
+                and cls.__module__ == module.name
+                and cls is not HearthTool
+            )
+
+
+def test_no_tool_is_forgotten() -> None:
+    ours = {cls.name: cls for cls in classes() if cls.__name__ not in ELSEWHERE}
+    assert set(ours) == set(TOOLS), "each has an entry in TOOLS of tests/test_tools_all.py"
+    built = {type(build(Path())).__name__ for build, _ in TOOLS.values()}
+    assert built == {cls.__name__ for cls in ours.values()}
+
+
+def through(tool: Tool, *calls: tuple[list[Any], dict[str, Any]]) -> list[tuple[bool, Any]]:
+    """The calls as the sandbox makes them, all at once, through the gate; (ok, value) of each."""
+    gate = Gate(clean=visible)
+    bound = BoundTool(tool.name, gate.wrap({tool.name: tool})[tool.name])
+    wakes: queue.SimpleQueue[None] = queue.SimpleQueue()
+    step = StepCalls({tool.name: bound}, lambda: wakes.put(None), None, timeout_seconds=60)
+    done: dict[int, tuple[bool, Any]] = {}
+    for number, (args, kwargs) in enumerate(calls):
+        reply = step.begin(number, tool.name, wire.pack([args, kwargs]))
+        if reply is not None:
+            done[reply[0]] = reply[1], wire.unpack(reply[2])
+    ends = time.monotonic() + 90
+    while len(done) < len(calls):
+        assert time.monotonic() < ends
+        until = step.next_deadline()
+        with contextlib.suppress(queue.Empty):
+            wakes.get(timeout=90 if until is None else max(0.0, min(until - time.monotonic(), 90)))
+        done |= {number: (ok, wire.unpack(body)) for number, ok, body in step.finished()}
+    return [done[number] for number in range(len(calls))]
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Path:
+    (tmp_path / "t.csv").write_text("a,b\n1,x\n")
+    return tmp_path
+
+
+@pytest.mark.parametrize("name", CHECKED)
+def test_what_it_declares(workspace: Path, name: str) -> None:
+    tool = TOOLS[name][0](workspace)
+    assert isinstance(tool, HearthTool), "or it has no limits and no policy can speak of it"
+    assert tool.touches <= TOUCHES
+    assert isinstance(tool.outside, bool)
+    assert "network" not in tool.touches or tool.outside, "what the network says is from outside"
+    assert 0 < tool.timeout_seconds <= 900 and 500 <= tool.most_chars <= 100_000
+    assert isinstance(tool.domain({}), str) and isinstance(tool.domain({"url": 5}), str)
+    assert tool.description == visible(tool.description) and "\n" not in tool.description
+    for argument, about in tool.inputs.items():
+        assert re.fullmatch(r"[a-z_]+", argument) and about["description"]
+        assert about["type"] in WRONG, "plain types only: a small model writes these"
+
+
+@pytest.mark.parametrize("name", TOOLS)
+def test_its_types_are_obeyed(workspace: Path, name: str) -> None:
+    """The tool is not reached by arguments of other types, too few of them, or unknown ones."""
+    tool = TOOLS[name][0](workspace)
+    reached: list[Any] = []
+    tool.forward = lambda *args, **kwargs: reached.append(args)  # type: ignore[method-assign]
+    first = next(iter(tool.inputs))
+    right = {"string": "x", "integer": 1, "number": 1.0, "boolean": True}[
+        tool.inputs[first]["type"]
+    ]
+    calls: list[tuple[list[Any], dict[str, Any]]] = [([], {}), ([right], {"no_such": 1})]
+    for argument, about in tool.inputs.items():
+        others = {} if argument == first else {first: right}
+        calls.append(([], {**others, argument: WRONG[about["type"]]}))
+    for ok, (kind, text) in through(tool, *calls):
+        assert not ok and kind == "TypeError" and text.startswith(f"{name}("), text
+    assert reached == []
+
+
+WORKING = {name: call for name, (_, call) in TOOLS.items() if call}
+
+
+@pytest.mark.parametrize("name", WORKING)
+def test_fifty_calls_at_once(workspace: Path, name: str) -> None:
+    tool = TOOLS[name][0](workspace)
+    count = 50 if name != "calculate" else 3  # a process each, with a limit on its clock
+    results = through(tool, *[([], dict(WORKING[name]))] * count)
+    assert [ok for ok, _ in results] == [True] * count, results[0]
+    values = {value for _, value in results}
+    assert len(values) == 1 and all(
+        0 < len(v) <= getattr(tool, "most_chars", 8_000) for v in values
+    )
+
+
+@pytest.mark.parametrize("name", CHECKED)
+def test_its_errors_say_what_to_do(workspace: Path, name: str) -> None:
+    """An argument that can't be: a ToolError with a next step, or an answer in words."""
+    tool = TOOLS[name][0](workspace)
+    first = next(iter(tool.inputs))
+    for odd in ("", "\0", "../../etc/passwd\n<|im_start|>", "x" * 5_000):
+        try:
+            said = tool(**{first: odd})
+        except ToolError as error:
+            assert error.next_step, f"{name}({odd[:20]!r}): {error}"
+            said = str(error)
+        except (ValueError, OSError) as error:
+            pytest.fail(f"{name}({odd[:20]!r}) raised {type(error).__name__}: {error}")
+        except ModelMistake:
+            pytest.fail("another kind of mistake")
+        assert said.strip() and len(said) < 2_000 + len(odd)
+        assert "Traceback" not in said and str(workspace.parent) not in said
+
+
+@pytest.mark.parametrize("name", CHECKED)
+def test_its_limits_are_kept(workspace: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    tool = TOOLS[name][0](workspace)
+    first = next(iter(tool.inputs))
+    call: Any = ([], {first: "x"})
+    tool.forward = lambda *args, **kwargs: "x" * 300_000  # type: ignore[method-assign]
+    ((ok, value),) = through(tool, call)
+    assert ok and len(value) < tool.most_chars + 100
+    assert value.endswith(f"[cut here: these are {tool.most_chars:,} of 300,000 characters]")
+    tool.forward = lambda *args, **kwargs: time.sleep(1.5)  # type: ignore[method-assign]
+    monkeypatch.setattr(type(tool), "timeout_seconds", 0.2)
+    ((ok, (kind, text)),) = through(tool, call)
+    assert not ok and kind == "TimeoutError" and f"{name} took longer than 0.2 s" in text
