@@ -57,7 +57,7 @@ class Gate:
 
     def result(self, tool: Any, value: Any) -> Any:
         """What the code gets of a tool's result."""
-        if getattr(tool, "outside", False):
+        if getattr(tool, "outside", True):  # one that does not say is not trusted
             value = _each_text(value, self._clean)
         return _within(value, getattr(tool, "most_chars", MOST_CHARS))
 

@@ -113,7 +113,7 @@ class Runner:
 
     def send_tools(self, tools: Mapping[str, Any]) -> None:
         """The tools that the code may call, recorded, and behind the gate."""
-        self._from_outside = {n for n, tool in tools.items() if getattr(tool, "outside", False)}
+        self._from_outside = {n for n, tool in tools.items() if getattr(tool, "outside", True)}
         self._executor.send_tools(self._recorder.wrap(self.gate.wrap(tools)))
 
     def run(self, step: int, code: str, attached: Sequence[str] = ()) -> Ran:
