@@ -124,7 +124,7 @@ def test_retry_after_beyond_the_deadline_ends_at_once(value: str, ask: Any) -> N
         model.generate(TASK)
     assert time.monotonic() - started < 1
     assert len(server.chats) == 1
-    assert re.search(r"It asks for 3,[56]\d\d seconds", caught.value.fix)
+    assert re.search(r"It asks for [123],\d{3} seconds", caught.value.fix)
 
 
 def test_busy_for_longer_than_the_deadline(ask: Any) -> None:
