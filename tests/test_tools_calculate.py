@@ -1,19 +1,18 @@
 """calculate: exact results, plain refusals, and nothing that runs away."""
 
-import json
-import signal
-import subprocess
-import sys
 import time
-from pathlib import Path
+from fractions import Fraction
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tools import calculate_worker
+from errors import ToolError
+from tools import units
 from tools.calculate import Calculate
-from tools.calculate_worker import compute
+from tools.calculate_worker import answer, compute
+from tools.convert_units import ConvertUnits
 
 
 @pytest.mark.parametrize(
@@ -101,49 +100,131 @@ def test_nothing_is_run_as_python(expression: str) -> None:
 
 
 def test_what_takes_too_long_is_stopped() -> None:
+    assert Calculate()(expression="1 + 1") == "2", "the process is there"
     started = time.monotonic()
-    with pytest.raises(TimeoutError, match="something smaller"):
-        Calculate(timeout_seconds=1.5)(expression="factorint(2^521 + 2^260 + 12345)")
-    assert time.monotonic() - started < 4
+    with pytest.raises(ToolError, match="something smaller") as error:
+        Calculate(timeout_seconds=1)(expression="factorint(2^521 + 2^260 + 12345)")
+    assert error.value.seen_as is TimeoutError
+    assert time.monotonic() - started < 5
+    assert Calculate()(expression="1 + 1") == "2", "the next one is not held up"
+
+
+@pytest.mark.parametrize(
+    "expression", ["1e999999999", "N(pi, 10^9)", "binomial(10^9, 5*10^8)", "9**9**9**9**9 m in km"]
+)
+def test_ways_around_the_limit_of_powers_end_too(expression: str) -> None:
+    with pytest.raises(ToolError, match=r"too long|too much|digits"):
+        Calculate(timeout_seconds=1)(expression=expression)
 
 
 def test_what_takes_too_much_memory_is_stopped() -> None:
-    with pytest.raises((ValueError, TimeoutError), match="memory"):
-        Calculate(memory_bytes=1 << 20)(expression="factorial(300000)")
+    with pytest.raises(ToolError, match="memory") as error:
+        Calculate(memory_bytes=1 << 20)(expression="factorial(3000000)")
+    assert error.value.seen_as is TimeoutError
 
 
 def test_through_the_process() -> None:
     assert Calculate()(expression="17% of 2480 + 3²") == "430.6"
-    with pytest.raises(ValueError, match="zero"):
+    with pytest.raises(ToolError, match="zero") as error:
         Calculate()(expression="1/0")
+    assert error.value.seen_as is ValueError
 
 
 @pytest.mark.parametrize(("expression", "said"), [("", "empty"), ("1" * 1001, "longer than 1000")])
-def test_refused_before_a_process_is_started(expression: str, said: str) -> None:
-    with pytest.raises(ValueError, match=said):
+def test_refused_before_a_process_is_asked(expression: str, said: str) -> None:
+    with pytest.raises(ToolError, match=said):
         Calculate()(expression=expression)
 
 
-def test_without_the_app_it_ends_by_itself() -> None:
-    """Whoever kills the app doesn't leave a process that computes for ever."""
-    request = {"expression": "factorint(2^521 + 2^260 + 12345)", "memory_bytes": 1 << 30}
-    worker = Path(calculate_worker.__file__)
-    done = subprocess.run(
-        [sys.executable, "-I", str(worker)],
-        input=json.dumps(request | {"seconds": 2}),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == -signal.SIGKILL
-    assert done.stdout == ""
+@pytest.mark.parametrize(
+    ("expression", "result"),
+    [
+        ("5 km + 300 m in miles", "≈ 3.29326731886 mile"),
+        ("60 mph * 2 hours in km", "193.12128 kilometer"),
+        ("100 °F in °C", "100 degree_Fahrenheit ≈ 37.7777777778 degree_Celsius"),
+        ("10 kg * 9.81 m/s^2 in N", "98.1 newton"),
+        ("(3 ft)^2 in m^2", "0.83612736 meter²"),
+    ],
+)
+def test_quantities(expression: str, result: str) -> None:
+    assert answer(b"", "", expression) == result
 
 
-def test_a_broken_installation_is_not_called_too_much(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("expression", "said"),
+    [
+        ("5 km + 3 kg", "kilometer.*kilogram"),
+        ("20 degC + 5 degC", "can't be added"),
+        ("height * 2", "'height' has no value"),
+        ("two plus two", "no expression"),
+        ("x in y", "doesn't know what to do"),
+    ],
+)
+def test_what_is_no_quantity_keeps_its_own_error(expression: str, said: str) -> None:
+    with pytest.raises(ToolError, match=said):
+        answer(b"", "", expression)
+
+
+@pytest.mark.parametrize(
+    ("value", "source", "target", "first"),
+    [
+        (20, "degC", "degF", "20 degree_Celsius = 68 degree_Fahrenheit"),
+        (-40, "°F", "C", "-40 degree_Fahrenheit = -40 degree_Celsius"),
+        (5, "mi/hour", "km/h", "5 mile/hour = 8.04672 kilometer/hour"),
+        ("2 1/2", "inch", "cm", "2.5 inch = 6.35 centimeter"),
+        ("1,000", "kg", "tonne", "1000 kilogram = 1 metric_ton"),
+        (1, "square mile", "km^2", "1 mile² = 2.589988110336 kilometer²"),
+        (60, "miles per hour", "m/s", "60 mile/hour = 26.8224 meter/second"),
+        (30, "mpg", "l/100km", "30 mpg ≈ 7.84048611111 l/100km"),
+        (100, "Mbps", "MB/s", "100 megabit/second = 12.5 megabyte/second"),
+        (1, "light years", "km", "1 light_year = 9460730472580.8 kilometer"),
+    ],
+)
+def test_units(value: Any, source: str, target: str, first: str) -> None:
+    assert ConvertUnits()(value, source, target).splitlines()[0] == first
+
+
+@pytest.mark.parametrize(
+    ("value", "source", "target", "note"),
+    [
+        (1, "cup", "ml", "imperial_cup (284.131 ml)"),
+        (5, "oz", "ml", "ounce is taken as fluid_ounce"),
+        (1, "ton", "kg", "tonne (1000 kg)"),
+        (100, "MB", "MiB", "powers of 1024 it is MiB"),
+    ],
+)
+def test_units_with_several_meanings_say_so(
+    value: float, source: str, target: str, note: str
 ) -> None:
-    broken = tmp_path / "worker.py"
-    broken.write_text("import nonesuch")
-    monkeypatch.setattr("tools.calculate._WORKER", broken)
-    with pytest.raises(RuntimeError, match=r"out of order: .*No module named 'nonesuch'"):
-        Calculate()(expression="1 + 1")
+    assert note in ConvertUnits()(value, source, target)
+
+
+@pytest.mark.parametrize(
+    ("value", "source", "target", "said"),
+    [
+        (5, "m", "kg", "measure different things"),
+        (1, "foo", "m", "no unit 'foo'"),
+        ("abc", "m", "km", "no number"),
+        (float("nan"), "m", "km", "no number"),
+        (1, "", "km", "missing"),
+        (1, "__import__('os')", "m", "no unit"),
+        (1, "m" * 300, "m", "too long"),
+        ("1e999999", "m", "km", "no number"),
+        (0, "mpg", "l/100km", "more than 0"),
+    ],
+)
+def test_no_conversion_is_said_in_words(value: Any, source: str, target: str, said: str) -> None:
+    with pytest.raises(ToolError, match=said):
+        ConvertUnits()(value, source, target)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.fractions(-10000, 10000, max_denominator=1000),
+    st.sampled_from(["m", "ft", "mile", "inch", "nautical_mile", "parsec"]),
+    st.sampled_from(["m", "ft", "mile", "inch", "nautical_mile", "parsec"]),
+)
+def test_there_and_back_is_the_same_number(value: Fraction, source: str, target: str) -> None:
+    registry = units._registry()
+    there = registry.Quantity(value, source).to(target)
+    assert there.to(source).magnitude == value

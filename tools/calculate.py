@@ -1,68 +1,54 @@
 """calculate: exact and symbolic arithmetic, in a process of its own with limits.
 
 SymPy can be asked in one short line for more than the machine has (9**9**9), and a thread
-can't be stopped; a process can.
+can't be stopped; a process can. It is kept for the next call, since importing SymPy takes longer
+than nearly every calculation.
 """
 
-import json
-import math
-import subprocess
-import sys
-from pathlib import Path
+from typing import Any
 
-from smolagents import Tool
+from errors import ToolError
+from tools.base import HearthTool
+from tools.converter import shared
 
 MAX_CHARS = 1_000
-_WORKER = Path(__file__).with_name("calculate_worker.py")
+SECONDS = 10.0
+MEMORY_BYTES = 1 << 30
+TOO_MUCH = "That takes too long or too much memory;"
+_SMALLER = "ask for something smaller."
 
 
-class Calculate(Tool):
+class Calculate(HearthTool):
     """Parses the expression itself (nothing is evaluated as Python) and asks SymPy."""
 
     name = "calculate"
     description = (
         "Computes an expression exactly: fractions, percent, powers, roots, factorial(n), "
-        "gcd(a, b), isprime(n), equations (x^2 - 5x + 6 = 0), diff, integrate, simplify. Returns "
-        'text. Example: print(calculate("17% of 2480 + 3^2"))'
+        "gcd(a, b), isprime(n), equations (x^2 - 5x + 6 = 0), diff, integrate, simplify, units "
+        '(5 km + 300 m in miles). Returns text. Example: print(calculate("17% of 2480 + 3^2"))'
     )
     inputs = {"expression": {"type": "string", "description": "What to compute, as written."}}
-    output_type = "string"
+    timeout_seconds = 60.0
 
-    def __init__(self, timeout_seconds: float = 10.0, memory_bytes: int = 1 << 30) -> None:
+    def __init__(self, timeout_seconds: float = SECONDS, memory_bytes: int = MEMORY_BYTES) -> None:
         super().__init__()
-        self._timeout = timeout_seconds
-        self._memory = memory_bytes
+        self._limits = {"seconds": timeout_seconds, "memory_bytes": memory_bytes}
 
     def forward(self, expression: str) -> str:
         text = str(expression).strip()
         if not text:
-            raise ValueError("expression is empty.")
+            raise ToolError("expression is empty.")
         if len(text) > MAX_CHARS:
-            raise ValueError(f"The expression is longer than {MAX_CHARS} characters.")
-        seconds = math.ceil(self._timeout) + 1  # of the processor: more than the clock allows
-        reply = self._ask({"expression": text, "memory_bytes": self._memory, "seconds": seconds})
-        if "error" in reply:
-            raise ValueError(reply["error"])
-        return reply["text"]
+            raise ToolError(f"The expression is longer than {MAX_CHARS} characters.")
+        return ask("calculate", expression=text, **self._limits)
 
-    def _ask(self, request: dict[str, object]) -> dict[str, str]:
-        too_much = "That takes too long or too much memory; ask for something smaller."
-        try:
-            done = subprocess.run(
-                [sys.executable, "-I", str(_WORKER)],
-                input=json.dumps(request),
-                capture_output=True,
-                text=True,
-                encoding="utf-8",
-                timeout=self._timeout,
-                check=False,
-            )
-        except subprocess.TimeoutExpired:
-            raise TimeoutError(too_much) from None
-        if done.stdout:
-            return json.loads(done.stdout)
-        # It was killed, or had too little memory left to say so, or its Python is broken.
-        said = done.stderr.strip().splitlines()[-1:]
-        if done.returncode < 0 or "MemoryError" in done.stderr or not said:
-            raise TimeoutError(too_much)
-        raise RuntimeError(f"calculate is out of order: {said[0][:300]}")
+
+def ask(job: str, **options: Any) -> str:
+    """What the calculator's process answers. Raises ToolError, in words."""
+    options = {"seconds": SECONDS, "memory_bytes": MEMORY_BYTES, "name": job, **options}
+    try:
+        return shared("numbers").run(job, b"", **options).decode()
+    except ToolError as error:
+        if error.seen_as in (TimeoutError, MemoryError, RuntimeError):
+            raise ToolError(TOO_MUCH, _SMALLER, seen_as=TimeoutError) from None
+        raise

@@ -1,4 +1,4 @@
-"""The process behind `calculate`: one expression in on stdin, one result out, as JSON.
+"""What `calculate` does in its process: one expression in, one result out.
 
 The expression is parsed by Python's own parser, and the tree is walked: only numbers,
 operators, and the names in the tables below mean anything. Nothing is ever evaluated as
@@ -6,17 +6,17 @@ Python, which SymPy's own parser would do.
 """
 
 import ast
-import json
 import re
-import resource
 import sys
-from contextlib import suppress
 from fractions import Fraction
 from typing import Any
 
 import sympy
 
+from errors import ToolError
+
 MAX_RESULT_CHARS = 4_000
+_PERHAPS_UNITS = ("'", "This is no expression", "calculate doesn't know")
 _MAX_DEPTH = 80
 _DIGITS = 15
 _MAX_BITS = 30_000_000
@@ -72,6 +72,22 @@ def _prime_factors(number: Any) -> Any:
     return dict(sympy.factorint(number))
 
 
+def _flat(values: tuple[Any, ...]) -> list[Any]:
+    return list(values[0]) if len(values) == 1 and isinstance(values[0], tuple) else list(values)
+
+
+def _median(values: list[Any]) -> Any:
+    ordered = sorted(values)
+    half = len(ordered) // 2
+    return ordered[half] if len(ordered) % 2 else (ordered[half - 1] + ordered[half]) / 2
+
+
+def _rows(rows: tuple[Any, ...]) -> list[list[Any]]:
+    """The rows of a matrix, given as one list or one after the other."""
+    given = rows[0] if len(rows) == 1 else rows
+    return [list(row) for row in given]
+
+
 _FUNCTIONS: dict[str, Any] = {
     "sqrt": sympy.sqrt,
     "cbrt": sympy.cbrt,
@@ -121,6 +137,28 @@ _FUNCTIONS: dict[str, Any] = {
     "series": sympy.series,
     "summation": sympy.summation,
     "product": sympy.product,
+    "sum": lambda *values: sympy.Add(*_flat(values)),
+    "mean": lambda *values: _divide(sympy.Add(*_flat(values)), len(_flat(values))),
+    "median": lambda *values: _median(_flat(values)),
+    "sec": sympy.sec,
+    "csc": sympy.csc,
+    "cot": sympy.cot,
+    "degrees": lambda angle: angle * 180 / sympy.pi,
+    "radians": lambda angle: angle * sympy.pi / 180,
+    "sign": sympy.sign,
+    "re": sympy.re,
+    "im": sympy.im,
+    "conjugate": sympy.conjugate,
+    "apart": sympy.apart,
+    "cancel": sympy.cancel,
+    "trigsimp": sympy.trigsimp,
+    "totient": sympy.totient,
+    "primepi": sympy.primepi,
+    "gamma": sympy.gamma,
+    "erf": sympy.erf,
+    "zeta": sympy.zeta,
+    "perm": lambda n, k: sympy.ff(n, k),
+    "det": lambda *rows: sympy.Matrix(_rows(rows)).det(),
     "N": sympy.N,
     "evalf": sympy.N,
 }
@@ -157,6 +195,35 @@ _SPELLINGS = {
     "≥": ">=",
 }
 _NUMBER = r"\d+(?:\.\d+)?"
+
+
+def answer(data: bytes, name: str, expression: str) -> str:
+    """The job of the calculator's process. Raises ToolError, in words."""
+    del data, name
+    sys.set_int_max_str_digits(0)
+    try:
+        return compute(expression)
+    except (ValueError, ZeroDivisionError) as error:
+        why = str(error)
+        if why.startswith(_PERHAPS_UNITS):
+            return _with_units(expression, why)
+    except (ToolError, MemoryError, RecursionError):
+        raise
+    except Exception as error:  # noqa: BLE001 - SymPy raises many kinds; the model reads each
+        why = f"{type(error).__name__}: {error}"[:500]
+    raise ToolError(why)
+
+
+def _with_units(expression: str, why: str) -> str:
+    """The value of an expression with units in it; else the error `why` stands."""
+    from tools.units import ClashOfUnits, evaluate
+
+    try:
+        return evaluate(expression)
+    except ClashOfUnits:
+        raise
+    except ToolError:
+        raise ToolError(why) from None
 
 
 def compute(expression: str) -> str:
@@ -345,27 +412,3 @@ def _capped(text: str) -> str:
     if len(text) <= MAX_RESULT_CHARS:
         return text
     return f"{text[:MAX_RESULT_CHARS]}… ({len(text)} characters in all)"
-
-
-def main() -> None:
-    """Answers one request from stdin: {"expression", "memory_bytes", "seconds"}."""
-    request = json.loads(sys.stdin.read())
-    # The app ends it sooner than the limit of time does: that is for when the app is gone.
-    limits = {resource.RLIMIT_CPU: "seconds", resource.RLIMIT_AS: "memory_bytes"}
-    for limit, name in limits.items():
-        with suppress(ValueError, OSError):  # not every system has both, or lets one set them
-            resource.setrlimit(limit, (request[name],) * 2)
-    sys.set_int_max_str_digits(0)
-    try:
-        reply = {"text": compute(request["expression"])}
-    except (ValueError, ZeroDivisionError) as error:
-        reply = {"error": str(error)}
-    except MemoryError:
-        reply = {"error": "That takes too much memory; ask for something smaller."}
-    except Exception as error:  # noqa: BLE001 - SymPy raises many kinds; the model reads each
-        reply = {"error": f"{type(error).__name__}: {error}"[:500]}
-    sys.stdout.write(json.dumps(reply))
-
-
-if __name__ == "__main__":
-    main()

@@ -31,6 +31,7 @@ _DOCUMENTS_EACH = 100
 _MOST_RESIDENT_BYTES = 600 << 20
 _IDLE_SECONDS = 120.0
 _WAIT_SECONDS = 120.0
+_LOAD_SECONDS = 90.0
 _WORKER = Path(__file__).with_name("converter_worker.py")
 # What the process is told of the app's environment: nothing in it is a secret.
 _ENVIRONMENT = (
@@ -47,6 +48,9 @@ _ENVIRONMENT = (
     "TMPDIR",
     "XDG_CACHE_HOME",
 )
+
+_KINDS = (FileNotFoundError, MemoryError, TimeoutError)
+_SEEN_AS: dict[str, type[Exception]] = {kind.__name__: kind for kind in _KINDS}
 
 
 class Converter:
@@ -96,6 +100,8 @@ class Converter:
         try:
             worker = self._take()
             try:
+                if not worker.served:  # the libraries come in outside the job's own time
+                    worker.load(request)
                 reply, result = worker.ask(request, data)
             except BaseException:
                 worker.end()
@@ -107,12 +113,8 @@ class Converter:
         finally:
             self._free.release()
         if "error" in reply:
-            seen_as = {"TimeoutError": TimeoutError, "MemoryError": MemoryError}
-            raise ToolError(
-                str(reply["error"]),
-                str(reply.get("next", "")),
-                seen_as=seen_as.get(str(reply.get("seen_as")), ValueError),
-            )
+            seen_as = _SEEN_AS.get(str(reply.get("seen_as")), ValueError)
+            raise ToolError(str(reply["error"]), str(reply.get("next", "")), seen_as=seen_as)
         return result
 
     def close(self) -> None:
@@ -179,6 +181,13 @@ class _Worker:
             start_new_session=True,
         )
 
+    def load(self, request: dict[str, Any]) -> None:
+        """Has the process import what the job needs. Raises RuntimeError where that fails."""
+        loading = {"job": "load", "options": {"of": request["job"]}, "seconds": _LOAD_SECONDS}
+        reply, _ = self.ask(request | loading, b"")
+        if "error" in reply:
+            raise _out_of_order(reply["error"])
+
     def alive(self) -> bool:
         return self._process.poll() is None
 
@@ -229,8 +238,9 @@ class _Worker:
             return ToolError(
                 f"{name} can't be read: its reader crashed ({signal.Signals(-code).name}).",
                 "It is probably damaged; try to open it in your code.",
+                seen_as=RuntimeError,
             )
-        return RuntimeError(f"The reader of files is out of order: {''.join(said[-1:])[:300]}")
+        return _out_of_order("".join(said[-1:]))
 
     def _kill(self) -> None:
         with contextlib.suppress(OSError):  # it has ended
@@ -244,6 +254,10 @@ class _Worker:
             if stream is not None:
                 with contextlib.suppress(OSError):  # what was not written is lost with it
                     stream.close()
+
+
+def _out_of_order(why: str) -> RuntimeError:
+    return RuntimeError(f"A tool's process is out of order: {why[:300]}")
 
 
 _LENGTHS = struct.Struct(">IQ")
@@ -275,24 +289,26 @@ def _exactly(stream: IO[bytes], size: int) -> bytes:
     return data
 
 
-_shared: Converter | None = None
+_shared: dict[str, Converter] = {}
 _sharing = threading.Lock()
 
 
-def shared() -> Converter:
-    """The app's converter, made at the first call; its processes end with the app."""
-    global _shared
+def shared(of: str = "files") -> Converter:
+    """The app's converter of that name, made at the first call; its processes end with the app."""
     with _sharing:
-        if _shared is None:
-            _shared = Converter()
-            atexit.register(_shared.close)
+        if not _shared:
+            atexit.register(_close_all)
             # A forked process must not talk with the processes of the one it came from.
             os.register_at_fork(after_in_child=_forget)
-        return _shared
+        return _shared.setdefault(of, Converter())
+
+
+def _close_all() -> None:
+    for converter in _shared.values():
+        converter.close()
 
 
 def _forget() -> None:
-    global _shared, _sharing
-    if _shared is not None:
-        atexit.unregister(_shared.close)
-    _shared, _sharing = None, threading.Lock()
+    global _sharing
+    _shared.clear()
+    _sharing = threading.Lock()

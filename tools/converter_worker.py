@@ -6,6 +6,7 @@ parser fetch an address; what may start a program (text recognition) says so in 
 """
 
 import contextlib
+import importlib
 import resource
 import socket
 import sys
@@ -20,6 +21,15 @@ if __name__ == "__main__":
 from errors import ToolError
 from tools.converter import MOST_REPLY_BYTES, read_frame, write_frame
 
+JOBS = {
+    "document": "tools.formats.document:document_text",
+    "member": "tools.formats.archive:member",
+    "page": "tools.formats.page:page_markdown",
+    "table": "tools.formats.tables:table_text",
+    "transcript": "tools.formats.media:transcript",
+    "calculate": "tools.calculate_worker:answer",
+    "units": "tools.units:convert",
+}
 _MOST_FILE_BYTES = 1 << 30  # of a file that a job writes
 _WRITING = set("wax+")
 
@@ -50,7 +60,8 @@ def main() -> None:
 def _answer(request: dict[str, Any], data: bytes) -> tuple[dict[str, Any], bytes]:
     name = request["name"]
     try:
-        result = _job(request["job"])(data, name, **request["options"])
+        job = _load if request["job"] == "load" else _job(request["job"])
+        result = job(data, name, **request["options"])
     except ToolError as error:
         told = {"error": error.message, "next": error.next_step}
         return told | {"seen_as": error.seen_as.__name__}, b""
@@ -70,9 +81,15 @@ def _answer(request: dict[str, Any], data: bytes) -> tuple[dict[str, Any], bytes
 
 def _job(name: str) -> Callable[..., str | bytes]:
     """The function of a job. The import is here, so that a process has only what it needs."""
-    from tools.formats import jobs
+    module, _, function = JOBS[name].partition(":")
+    return getattr(importlib.import_module(module), function)
 
-    return jobs.JOBS[name]
+
+def _load(data: bytes, name: str, of: str) -> bytes:
+    """The job that imports what another needs."""
+    del name
+    _job(of)
+    return data
 
 
 def _limit(seconds: float, memory_bytes: int) -> None:

@@ -1,15 +1,15 @@
-"""What the converter's process can be asked for, by name."""
+"""A document of any kind → its text."""
 
 from collections.abc import Callable
 
 from errors import ToolError
-from tools.formats import archive, books, media, office, page, pdf, structured, tables
+from tools.formats import archive, books, media, office, pdf, structured
 from tools.formats.kinds import ARCHIVES, BOOKS, DOCUMENTS, MEDIA, PICTURES, UNREADABLE
 
 _ZIPPED = (".xlsx", ".xlsm", ".xlsb", ".ods", ".docx", ".pptx", ".epub", ".odt", ".odp")
 
 
-def document(data: bytes, name: str, kind: str, charset: str | None = None) -> str:
+def document_text(data: bytes, name: str, kind: str, charset: str | None = None) -> str:
     """The text of a file of that kind (an ending from `kinds.kind_of`)."""
     if kind in UNREADABLE:
         raise ToolError(f"{name} can't be read: it is {UNREADABLE[kind]}.")
@@ -40,11 +40,4 @@ _OWN: dict[str, Callable[[bytes, str], str]] = {
     ".ipynb": structured.notebook,
     ".pdb": structured.protein,
     ".sqlite": structured.database,
-}
-JOBS: dict[str, Callable[..., str | bytes]] = {
-    "document": document,
-    "member": archive.member,
-    "page": page.page_markdown,
-    "table": tables.table_text,
-    "transcript": media.transcript,
 }
