@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from memory.notes import REMEMBERED, Notes, format_hits, remembered_line, search_texts
+from errors import ToolError
+from memory.notes import NOT_APPROVED, PROPOSED, Notes, format_hits, remembered_line, search_texts
 
 HOME = "# Wifi\nnetwork: Fritz\npassword: hunter2\n\n# Cat\n- Name: Tom\n"
 
@@ -68,40 +69,40 @@ def test_texts_in_memory_are_searched_alike(notes: Notes) -> None:
 def test_a_folder_that_is_not_there_yet(tmp_path: Path) -> None:
     notes = Notes(tmp_path / "new")
     assert notes.search("anything") == []
-    notes.remember("The bicycle is a Gazelle")
-    assert notes.search("bicycle")[0].name == REMEMBERED
+    notes.propose("The bicycle is a Gazelle")
+    assert notes.search("bicycle")[0].name == PROPOSED
 
 
 def test_what_is_remembered_is_found_again(notes: Notes) -> None:
-    assert notes.remember("  My sister's name\nis  Ida ") == "My sister's name is Ida"
-    assert notes.remember("I am allergic to nuts") == "I am allergic to nuts"
-    lines = (notes.folder / REMEMBERED).read_text().splitlines()
+    assert notes.propose("  My sister's name\nis  Ida ") == "My sister's name is Ida"
+    assert notes.propose("I am allergic to nuts") == "I am allergic to nuts"
+    lines = (notes.folder / PROPOSED).read_text().splitlines()
     assert lines == [
         "- My sister's name is Ida (2026-03-04)",
         "- I am allergic to nuts (2026-03-04)",
     ]
     assert lines[0] == remembered_line("My sister's name is Ida", date(2026, 3, 4))
-    assert found(notes, "sister") == ["remembered.md:1 My sister's name is Ida (2026-03-04)"]
+    assert found(notes, "sister") == ["proposed.md:1 My sister's name is Ida (2026-03-04)"]
 
 
 def test_a_line_that_the_user_left_open_is_not_continued(notes: Notes) -> None:
-    (notes.folder / REMEMBERED).write_text("- by hand")
-    notes.remember("new")
-    assert (notes.folder / REMEMBERED).read_text() == "- by hand\n- new (2026-03-04)\n"
+    (notes.folder / PROPOSED).write_text("- by hand")
+    notes.propose("new")
+    assert (notes.folder / PROPOSED).read_text() == "- by hand\n- new (2026-03-04)\n"
 
 
 @pytest.mark.parametrize(("text", "said"), [(" \n", "empty"), ("x" * 501, "501 characters")])
 def test_what_is_not_remembered(notes: Notes, text: str, said: str) -> None:
     with pytest.raises(ValueError, match=said):
-        notes.remember(text)
-    assert not (notes.folder / REMEMBERED).exists()
-    notes.remember("y" * 500)
+        notes.propose(text)
+    assert not (notes.folder / PROPOSED).exists()
+    notes.propose("y" * 500)
 
 
 def remember_many(folder: Path, who: int) -> None:
     notes = Notes(folder)
     for number in range(40):
-        notes.remember(f"fact {number} of {who}")
+        notes.propose(f"fact {number} of {who}")
 
 
 def test_sessions_and_processes_at_once_lose_nothing(tmp_path: Path) -> None:
@@ -112,7 +113,7 @@ def test_sessions_and_processes_at_once_lose_nothing(tmp_path: Path) -> None:
         worker.start()
     for worker in [*workers, *threads]:
         worker.join(60)
-    lines = (tmp_path / REMEMBERED).read_text().splitlines()
+    lines = (tmp_path / PROPOSED).read_text().splitlines()
     kept = {line[2:].rpartition(" (")[0] for line in lines}
     assert kept == {f"fact {number} of {who}" for number in range(40) for who in range(5)}
     assert len(lines) == 200
@@ -182,3 +183,44 @@ def test_many_threads_share_one_index(notes: Notes) -> None:
     for thread in threads:
         thread.join()
     assert not wrong
+
+
+def test_a_proposal_is_called_one_until_the_user_moves_it(notes: Notes) -> None:
+    notes.propose("The bicycle is a Gazelle")
+    assert format_hits("bicycle", notes.search("bicycle")) == (
+        f"1. proposed.md: The bicycle is a Gazelle (2026-03-04) {NOT_APPROVED}"
+    )
+    (notes.folder / PROPOSED).rename(notes.folder / "remembered.md")
+    assert format_hits("bicycle", notes.search("bicycle")) == (
+        "1. remembered.md: The bicycle is a Gazelle (2026-03-04)"
+    )
+
+
+def test_a_note_is_read_whole(notes: Notes) -> None:
+    assert notes.read("home.md") == HOME
+    for name in ("../secret.md", "/etc/passwd", "nothing.md", ""):
+        with pytest.raises(FileNotFoundError, match=r"home\.md, people\.txt"):
+            notes.read(name)
+
+
+def test_documents_are_notes_where_something_converts_them(tmp_path: Path) -> None:
+    calls = []
+
+    def convert(data: bytes, name: str) -> str:
+        calls.append(name)
+        if b"bad" in data:
+            raise ToolError("It is damaged.")
+        return data.decode().upper()
+
+    (tmp_path / "lease.pdf").write_bytes(b"the rent is 900 euros")
+    (tmp_path / "bad.docx").write_bytes(b"bad")
+    assert Notes(tmp_path).search("rent") == []
+    notes = Notes(tmp_path, convert=convert)
+    assert found(notes, "rent") == ["lease.pdf:1 THE RENT IS 900 EUROS"]
+    assert notes.skipped == {"bad.docx": "It is damaged."}
+    (tmp_path / "new.md").write_text("something else")
+    assert found(notes, "something") == ["new.md:1 something else"]
+    assert sorted(calls) == ["bad.docx", "lease.pdf"], "each is converted once"
+    assert notes.read("lease.pdf") == "THE RENT IS 900 EUROS"
+    with pytest.raises(ValueError, match="damaged"):
+        notes.read("bad.docx")

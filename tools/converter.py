@@ -183,7 +183,8 @@ class _Worker:
 
     def load(self, request: dict[str, Any]) -> None:
         """Has the process import what the job needs. Raises RuntimeError where that fails."""
-        loading = {"job": "load", "options": {"of": request["job"]}, "seconds": _LOAD_SECONDS}
+        loading: dict[str, Any] = {"job": "load", "options": {"of": request["job"]}}
+        loading |= {"seconds": _LOAD_SECONDS, "memory_bytes": MEMORY_BYTES}
         reply, _ = self.ask(request | loading, b"")
         if "error" in reply:
             raise _out_of_order(reply["error"])

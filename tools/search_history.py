@@ -2,10 +2,11 @@
 
 from collections.abc import Callable
 
-from smolagents import Tool
+from errors import ToolError
+from tools.base import HearthTool
 
 
-class SearchHistory(Tool):
+class SearchHistory(HearthTool):
     """Hands the query to `search`, which returns the text that the agent reads."""
 
     name = "search_history"
@@ -14,7 +15,7 @@ class SearchHistory(Tool):
         'passages. Example: print(search_history("holiday in Norway"))'
     )
     inputs = {"query": {"type": "string", "description": "What to look for, in a few words."}}
-    output_type = "string"
+    touches = frozenset({"memory"})
 
     def __init__(self, search: Callable[[str], str]) -> None:
         super().__init__()
@@ -22,5 +23,5 @@ class SearchHistory(Tool):
 
     def forward(self, query: str) -> str:
         if not str(query).strip():
-            raise ValueError("query is empty; say what to look for.")
+            raise ToolError("query is empty;", "say what to look for.")
         return self._search(str(query))

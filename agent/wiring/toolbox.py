@@ -8,8 +8,12 @@ from memory.history import History
 from memory.notes import Notes, format_hits
 from settings import Settings
 from tools.calculate import Calculate
+from tools.convert_units import ConvertUnits
+from tools.date_info import DateInfo
+from tools.documents import convert
 from tools.inspect_table import InspectTable
 from tools.read_file import ReadFile
+from tools.read_note import ReadNote
 from tools.remember import Remember
 from tools.search_history import SearchHistory
 from tools.search_notes import SearchNotes
@@ -27,7 +31,7 @@ def standard_tools(
     notes: Path | None = None,
 ) -> list[Tool]:
     """The tools every session has, in the order the prompt lists them."""
-    kept = Notes(notes or settings.notes)
+    kept = Notes(notes or settings.notes, convert=convert)
     return [
         WebSearch(search or search_backend(settings)),
         VisitWebpage(),
@@ -35,7 +39,10 @@ def standard_tools(
         ReadFile(workspace),
         InspectTable(workspace),
         Calculate(),
+        ConvertUnits(),
+        DateInfo(),
         SearchNotes(lambda query: format_hits(query, kept.search(query))),
+        ReadNote(kept.read),
         SearchHistory(lambda query: format_hits(query, history.search(query))),
-        Remember(kept.remember),
+        Remember(kept.propose),
     ]

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from errors import ToolError
-from memory.notes import REMEMBERED, format_hits, remembered_line, search_texts
+from memory.notes import PROPOSED, format_hits, remembered_line, search_texts
 from sandbox import report
 from serving.tiny.example import Example
 from tools.calculate import Calculate
@@ -106,7 +106,7 @@ class World:
 
     def _remember(self, text: str) -> None:
         line = remembered_line(text, datetime.date.today())
-        self.notes[REMEMBERED] = self.notes.get(REMEMBERED, "") + line + "\n"
+        self.notes[PROPOSED] = self.notes.get(PROPOSED, "") + line + "\n"
 
     def _search_notes(self, query: str) -> str:
         return format_hits(query, search_texts(self.notes, query))
