@@ -56,7 +56,7 @@ class World:
             "print": lambda text: self.printed.append(text),
             "web_search": self.web_search,
             "search_notes": self.search_notes,
-            "remember": Remember(self.notes.remember).forward,
+            "remember": Remember(self.notes.propose).forward,
             "final_answer": self.final_answer,
         }
         exec(code, names)

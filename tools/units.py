@@ -170,7 +170,7 @@ def _split_target(expression: str) -> tuple[str, str, str]:
 def _registry() -> Any:
     import pint
 
-    registry = pint.UnitRegistry(non_int_type=Fraction, cache_folder=None)
+    registry: Any = pint.UnitRegistry(non_int_type=Fraction, cache_folder=None)
     registry.define("metric_cup = 250 * milliliter")
     registry.define("imperial_cup = 10 * imperial_fluid_ounce")
     return registry
