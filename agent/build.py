@@ -124,7 +124,8 @@ class Hearth:
         except HearthError:
             return False
         # An endpoint of someone else's need not have a health page; its faults show in the runs.
-        return endpoint.engine == "endpoint" or answers_health(endpoint)
+        here = endpoint.transport is not None  # in this very process
+        return here or endpoint.engine == "endpoint" or answers_health(endpoint)
 
     def new_model(self) -> ChatModel:
         """A client of the engine, for one session."""
@@ -140,6 +141,7 @@ class Hearth:
             # unless it is gone for good.
             patience_seconds=s.engine_start_timeout_seconds if endpoint.pid is not None else 3.0,
             check=self._supervisor.check,
+            transport=endpoint.transport,
             temperature=s.temperature,
             top_p=s.top_p,
             max_tokens=s.max_tokens,

@@ -20,6 +20,8 @@ import weakref
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from typing import Any, TypeVar
 
+import httpx
+
 from errors import Cancelled, HearthError, InputError, ModelError
 from serving import faults
 from serving.families import Family
@@ -58,9 +60,9 @@ class ChatModel(StreamingModel):
     three quarters of them are thought) replace the family's. `stall_seconds`: how long a
     stream that has begun may be silent; `gives_up` says when else a server is given up on before
     the deadline. `quirks` are known of the server, `names` what its settings are called, and
-    `gate` is called before each request for a reply, to refuse it with a HearthError. Several
-    threads may stream at once. The first request starts a thread of the model's own; `close`
-    ends it.
+    `gate` is called before each request for a reply, to refuse it with a HearthError; `transport`
+    carries requests to an engine in this process. Several threads may stream at once. The first
+    request starts a thread of the model's own; `close` ends it.
 
     The token usage is the server's where it sends one. A reply that ends with a code block is
     closed before most servers do: then the deltas are counted as output tokens (servers send
@@ -87,6 +89,7 @@ class ChatModel(StreamingModel):
         quirks: Quirks = Quirks(),
         names: Names = Names(),
         gate: Callable[[], None] = lambda: None,
+        transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
         super().__init__(model_id, family)
         if not base_url.startswith(("http://", "https://")):
@@ -109,7 +112,13 @@ class ChatModel(StreamingModel):
         chosen = {"temperature": temperature, "top_p": top_p}
         self._fields = Fields(model_id, family, chosen, quirks.lacks)
         self._link = Link(
-            self.base_url, api_key, model_id, timeout_seconds, plain=quirks.plain, gate=gate
+            self.base_url,
+            api_key,
+            model_id,
+            timeout_seconds,
+            plain=quirks.plain,
+            gate=gate,
+            transport=transport,
         )
         self._loop = LoopThread(f"chat {model_id}")
         self._loop.on_close(self._link.aclose)

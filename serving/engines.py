@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from errors import SettingsError
-from serving import llamacpp_server, vllm_tpu
+from serving import llamacpp_server, vllm_tpu, zerogpu
 from serving.connect import connect
 from serving.hardware import Accelerator, find_accelerator
 from serving.model_source import ModelSource, resolve_model
@@ -67,6 +67,7 @@ def chosen_engine(settings: Settings) -> str:
     if llamacpp_server.names_gguf(settings.model):
         return "llamacpp"  # which no other engine loads
     rows = (
+        ("zerogpu", zerogpu.takes_it),
         ("vllm", takes_it),
         ("vllm-tpu", vllm_tpu.takes_it),
         ("llamacpp", llamacpp_server.takes_it),
@@ -184,6 +185,7 @@ ENGINES: dict[str, Engine] = {
         phases=PHASES,
     ),
     "llamacpp": llamacpp_server.ROW,
+    "zerogpu": zerogpu.ROW,
     "vllm-tpu": vllm_tpu.ROW,
     "endpoint": Engine(
         name="endpoint",

@@ -65,6 +65,7 @@ class Link:
     """The connection to one server. `base_url` ends where `/chat/completions` begins.
 
     `gate` is called before each request for a reply, and may refuse it with a HearthError.
+    `transport` carries the requests, to an engine in this process; else the network does.
     """
 
     def __init__(
@@ -76,8 +77,10 @@ class Link:
         *,
         plain: bool = False,
         gate: Callable[[], None] = lambda: None,
+        transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
         self.base_url = base_url
+        self._transport = transport
         self.model_id = model_id
         self._root = base_url.removesuffix("/v1")
         self._headers = {"Authorization": f"Bearer {key}"} if key else {}
@@ -175,6 +178,7 @@ class Link:
             parts = urlsplit(self.base_url)
             connect = min(CONNECT_SECONDS, self._timeout)
             self._client = httpx.AsyncClient(
+                transport=self._transport,
                 timeout=httpx.Timeout(_DEAD_SECONDS, connect=connect, pool=None),
                 verify=parts.scheme == "https",
                 trust_env=parts.hostname not in LOOPBACK,

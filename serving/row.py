@@ -22,7 +22,8 @@ class Endpoint:
     """A server that answers. `base_url` ends in /v1; `model_id` is the name for requests;
     `pid` is the process of an engine that a Hearth runs on this machine, else None.
 
-    `notice` is a sentence for the user when something was chosen for them, or empty.
+    `notice` is a sentence for the user when something was chosen for them, or empty. `transport`
+    carries requests to an engine in this very process (in_process.py).
     """
 
     base_url: str
@@ -31,6 +32,7 @@ class Endpoint:
     engine: str
     pid: int | None
     notice: str = ""
+    transport: httpx.AsyncBaseTransport | None = field(default=None, repr=False, compare=False)
 
 
 @dataclass(frozen=True)

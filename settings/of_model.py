@@ -16,12 +16,14 @@ class ModelSettings(BaseModel):
         description="The model: `tiny` (the bundled one), a folder, a GGUF file, or a Hugging Face "
         "model id (of GGUF files, with a quantisation: `org/name-GGUF:Q4_K_M`).",
     )
-    engine: Literal["auto", "transformers", "vllm", "llamacpp", "vllm-tpu", "endpoint"] = Field(
+    engine: Literal[
+        "auto", "transformers", "vllm", "llamacpp", "vllm-tpu", "zerogpu", "endpoint"
+    ] = Field(
         "auto",
         description="Where the model runs: `transformers`, `vllm`, `llamacpp` or `vllm-tpu` "
-        "(local servers that Hearth starts), `endpoint` (a server you name), or `auto` (endpoint "
-        "if its address is set, what the model's plan names where that is installed, else "
-        "transformers).",
+        "(local servers that Hearth starts), `zerogpu` (in a ZeroGPU Space), `endpoint` (a server "
+        "you name), or `auto` (endpoint if its address is set, what the model's plan names where "
+        "that is installed, else transformers).",
     )
     endpoint_url: str = Field(
         "",

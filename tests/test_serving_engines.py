@@ -41,7 +41,7 @@ def test_every_row_either_starts_or_connects() -> None:
     for name, row in ENGINES.items():
         assert row.name == name and row.about.endswith(".")
         assert (row.connect is None) == bool(row.plan and row.command and row.ready)
-    assert set(ENGINES) == {"transformers", "vllm", "llamacpp", "vllm-tpu", "endpoint"}
+    assert set(ENGINES) == {"transformers", "vllm", "llamacpp", "vllm-tpu", "zerogpu", "endpoint"}
 
 
 # how transformers is started --------------------------------------------------------------------
