@@ -1,15 +1,19 @@
 """The agent's loop beside smolagents' own: CPU, prompt tokens, prefixes, runs with an answer.
 
-    .venv/bin/python benchmarks/loop_agent.py [--steps 10] [--thinking 2000] [--runs 3]
+    .venv/bin/python benchmarks/loop_agent.py [--steps 10] [--thinking 2000] [--runs 3] [--vllm]
 
 Both agents get the same raw replies of an R1-shaped model, the same tools and the same sandbox.
 Prompts are counted with the bundled model's tokenizer; CPU is this process's own, without the
-sandbox and, with the local server, without the server. Needs no network.
+sandbox and, with the local server, without the server. With `--vllm` a vLLM server on this
+machine's CPU reads the prompts too, and says how much of each was in its prefix cache; its model
+is the bundled one with a longer context, since stock prompts need it. Needs no network.
 """
 
 import argparse
+import json
 import multiprocessing
 import platform
+import shutil
 import statistics
 import sys
 import tempfile
@@ -30,35 +34,19 @@ from smolagents.monitoring import AgentLogger  # noqa: E402
 from agent import prompts  # noqa: E402
 from agent.session import Limits, Session  # noqa: E402
 from agent.wiring.toolbox import standard_tools  # noqa: E402
+from benchmarks.prefix_cache import Reader, long_run, shown  # noqa: E402
+from benchmarks.streams import Server  # noqa: E402
 from memory.history import History  # noqa: E402
 from sandbox.executor import SandboxExecutor  # noqa: E402
 from serving.chat import ChatModel  # noqa: E402
 from serving.families import FAMILIES  # noqa: E402
+from serving.model_source import BUNDLED_FOLDER  # noqa: E402
+from serving.supervisor import Supervisor  # noqa: E402
 from settings import load_settings  # noqa: E402
 from tests.fake_openai import FakeOpenAI, Turn  # noqa: E402
 from tests.loop_help import Outcome, Prompt, ours, stock  # noqa: E402
 
 R1 = FAMILIES["r1-distill"]
-
-
-def step(number: int, thinking: int, code: str) -> str:
-    """A raw reply: `thinking` words of thought, then a block."""
-    words = " ".join(f"So with {number} I would look at value {n}." for n in range(thinking // 8))
-    return f"{words}\n</think>\n\n```python\n{code}\n```"
-
-
-def long_run(steps: int, thinking: int) -> list[str]:
-    """A run of that many steps: short code, some ten lines of output each, then the answer."""
-    made = [
-        step(
-            n,
-            thinking,
-            f"rows{n} = [(i, i * {n}, (i * {n}) % 7) for i in range({n}, {n} + 10)]\n"
-            f"for row in rows{n}:\n    print('row', *row)",
-        )
-        for n in range(1, steps)
-    ]
-    return [*made, step(steps, thinking, "final_answer(sum(row[1] for row in rows1))")]
 
 
 def fenced(code: str, thinking: str = "Let me see.") -> str:
@@ -113,6 +101,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=10)
     parser.add_argument("--thinking", type=int, default=2000, help="words of thinking in a step")
     parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--vllm", action="store_true", help="the hits in a real prefix cache")
     given = parser.parse_args()
     print("$", " ".join(["benchmarks/loop_agent.py", *sys.argv[1:]]))
     names = ("smolagents", "httpx", "openai")
@@ -122,8 +111,10 @@ def main() -> None:
         settings = load_settings(Path(folder), data_dir=Path(folder) / "d")
         tools = standard_tools(settings, Path(folder), History(Path(folder) / "h"))
     prompts_sent(replies, tools)
+    if given.vllm:
+        on_vllm(replies, tools)
     cpu("the script in the process", scripted(replies), given)
-    with Server(replies) as url:
+    with Replies(replies) as url:
         cpu("a local server, streamed over HTTP", over_http(url), given)
     answers()
 
@@ -145,6 +136,24 @@ def prompts_sent(replies: Sequence[str], tools: Sequence[Tool]) -> None:
         least, mean = min(shares), statistics.mean(shares)
         print(f"  {name:6} {sum(sizes):8,} {sizes[-1]:8,}   {least:6.1%} {mean:6.1%}")
     print(f"  ours are {1 - sums['ours'] / sums['stock']:.0%} fewer")
+
+
+def on_vllm(replies: Sequence[str], tools: Sequence[Tool]) -> None:
+    """How much of each prompt a real vLLM has in its prefix cache."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(shutil.copytree(BUNDLED_FOLDER, Path(name) / "tiny"))
+        config = json.loads((folder / "config.json").read_text())
+        config["max_position_embeddings"] = 32_768
+        (folder / "config.json").write_text(json.dumps(config))
+        own = load_settings(engine="vllm", model=str(folder), data_dir=Path(name) / "d")
+        with Supervisor(own) as endpoint:
+            server = Server(endpoint.base_url, endpoint.api_key, endpoint.model_id, True)
+            print("\nprefix cache of vLLM on this CPU")
+            for name, side in (("stock", stock), ("ours", ours)):
+                reader = Reader(server)
+                outcome: Outcome = side(replies, max_steps=len(replies), tools=tools)
+                lines = shown([reader.read(prompt) for prompt in outcome.prompts])
+                print(f"  {name:6}", "\n         ".join(lines))
 
 
 def flat(prompt: Prompt) -> str:
@@ -237,7 +246,7 @@ def quiet():  # type: ignore[no-untyped-def]
     return Console(file=io.StringIO())
 
 
-class Server:
+class Replies:
     """A server in a process of its own that says the replies in turn, again and again."""
 
     def __init__(self, replies: Sequence[str]) -> None:

@@ -101,10 +101,10 @@ def _quantization(
     if settings.quantize == "none":
         return "none", []
     if settings.quantize == "nf4":
-        if accelerator.kind != "cuda":
+        if accelerator.kind not in ("cuda", "cpu"):
             raise SettingsError(
-                f"Setting quantize: nf4 needs an NVIDIA GPU, and there is none here "
-                f"({accelerator.reason}).",
+                f"Setting quantize: nf4 needs an NVIDIA GPU or a CPU, and this is "
+                f"{accelerator.name} ({accelerator.reason}).",
                 fix="Set HEARTH_QUANTIZE to auto or none.",
             )
         if source.quantized:
@@ -112,7 +112,8 @@ def _quantization(
                 f"Setting quantize: {source.shown} is quantised already.",
                 fix="Set HEARTH_QUANTIZE to auto or none.",
             )
-        return "nf4", []
+        slow = "4-bit weights on a CPU save memory and cost time: each token unpacks them all"
+        return "nf4", [slow] if accelerator.kind == "cpu" else []
     if accelerator.kind != "cuda" or source.bundled or source.quantized:
         return "none", []
     if importlib.util.find_spec("bitsandbytes") is None:

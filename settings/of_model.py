@@ -51,7 +51,7 @@ class ModelSettings(BaseModel):
     quantize: Literal["auto", "none", "nf4"] = Field(
         "auto",
         description="4-bit weights in the transformers engine: `auto` uses NF4 where CUDA is "
-        "there and the model is not the bundled one.",
+        "there and the model is not the bundled one; `nf4` works on a CPU too, slowly.",
     )
 
     # Generation; empty means: what the model's family recommends

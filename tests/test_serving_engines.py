@@ -11,8 +11,8 @@ import pytest
 
 from errors import InputError, SettingsError
 from serving.causes import explain
-from serving.engines import ENGINES, engine_row
-from serving.hardware import cpu_cores, find_accelerator
+from serving.engines import ENGINES, engine_row, plan_transformers
+from serving.hardware import Accelerator, cpu_cores, find_accelerator
 from serving.model_source import resolve_model
 from serving.transformers_server import RequireKey, compute_with_what_the_card_has
 from settings import Settings, load_settings
@@ -129,13 +129,22 @@ def test_a_quantised_checkpoint_is_left_as_it_is(copy: Path, gpu: Callable[..., 
         command(make_settings(model=str(copy), quantize="nf4"))
 
 
-def test_4_bits_without_a_gpu_can_not_be_honoured(
-    toy: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_4_bits_on_a_cpu_for_who_asks_for_them(toy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "-1")
-    with pytest.raises(SettingsError, match="quantize: nf4 needs an NVIDIA GPU") as caught:
+    asked = make_settings(model=str(toy), quantize="nf4")
+    argv = command(asked)[0]
+    assert "--quantization bnb-4bit" in argv and "--device cpu" in argv
+    plan = plan_transformers(asked)
+    assert "4-bit weights on a CPU" in plan.notes[-1] and plan.title.endswith("in 4 bits on CPU")
+    assert "--quantization" not in command(make_settings(model=str(toy)))[0]
+
+
+def test_4_bits_elsewhere_can_not_be_honoured(toy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    mac = Accelerator("mps", "the Apple GPU", "this is a Mac with Apple silicon")
+    monkeypatch.setattr("serving.engines.find_accelerator", lambda: mac)
+    with pytest.raises(SettingsError, match="nf4 needs an NVIDIA GPU or a CPU") as caught:
         command(make_settings(model=str(toy), quantize="nf4"))
-    assert "CUDA_VISIBLE_DEVICES" in caught.value.message
+    assert "Apple" in caught.value.message
 
 
 def test_a_gpu_that_can_not_be_used_says_why(

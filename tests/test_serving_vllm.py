@@ -7,11 +7,12 @@ or it could not be installed.
 
 import contextlib
 import dataclasses
-import re
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -21,17 +22,23 @@ from smolagents.models import ChatMessage
 
 from agent.build import Hearth
 from agent.events import RunFinished
+from benchmarks.prefix_cache import ReadAloud, counters, long_run
+from benchmarks.streams import Server
 from errors import Cancelled, ModelError
 from serving import install
 from serving.chat import ChatModel
 from serving.engines import Endpoint
 from serving.families import FAMILIES
+from serving.link import BY_OWNER
 from serving.plan.flags import END_OF_THINKING
 from serving.reply import Reply
+from serving.request import Fields
 from serving.supervisor import Supervisor
+from serving.thinking import CLOSING
 from settings import Settings, load_settings
 from tests import model_conformance
 from tests.engine_help import alive, client, eventually
+from tests.vllm_help import a_token, ask, metric, slowed
 
 START_SECONDS = 600  # 40 on a quiet machine; a busy one may take ten times that
 WHY_NOT = install.cpu_obstacle() or (
@@ -92,24 +99,6 @@ def connect(engine: Supervisor, endpoint: Endpoint) -> Iterator[Callable[..., Ch
         yield start
 
 
-def ask(endpoint: Endpoint, messages: list[dict[str, str]], **more: object) -> dict[str, Any]:
-    """A whole reply, not streamed."""
-    body = {"model": endpoint.model_id, "messages": messages, "temperature": 0, **more}
-    with client(endpoint) as http:
-        reply = http.post("/chat/completions", json=body)
-    assert reply.status_code == 200, reply.text
-    return reply.json()
-
-
-def metric(endpoint: Endpoint, name: str) -> float:
-    """The sum of a metric's values, as Prometheus would read them."""
-    with client(endpoint) as http:
-        text = http.get(endpoint.base_url.removesuffix("/v1") + "/metrics").text
-    values = re.findall(rf"^vllm:{name}(?:\{{.*\}})? (\S+)$", text, re.MULTILINE)
-    assert values, f"there is no metric vllm:{name}"
-    return sum(map(float, values))
-
-
 # the server
 
 
@@ -168,6 +157,17 @@ def test_the_thinking_budget_is_kept(endpoint: Endpoint, budget: int) -> None:
     assert message["content"].strip(), "and it goes on after it"
 
 
+def test_a_reply_in_circles_is_ended(endpoint: Endpoint) -> None:
+    """By the field that the client sends, and after as many tokens as it says."""
+    body = {"max_tokens": 500, "logit_bias": {str(a_token(endpoint)): 100}}
+    fields = Fields(endpoint.model_id, FAMILIES["tiny"], {}).chat([], 1, BY_OWNER["vllm"], None)
+    rule = fields["repetition_detection"]
+    reply = ask(endpoint, SUM, repetition_detection=rule, **body)
+    assert reply["choices"][0]["finish_reason"] == "repetition"
+    assert reply["usage"]["completion_tokens"] == rule["min_pattern_size"] * rule["min_count"]
+    assert ask(endpoint, SUM, **body)["choices"][0]["finish_reason"] == "length"
+
+
 def test_a_prompt_that_was_read_is_not_read_again(endpoint: Endpoint) -> None:
     ask(endpoint, LONG, max_tokens=1)
     before = metric(endpoint, "prefix_cache_hits_total")
@@ -216,42 +216,63 @@ def test_the_client_has_the_server_bound_the_thinking(
     assert done() <= 1, "one request, not a second that closes it from outside"
 
 
-def test_a_reply_ends_on_the_server_at_the_end_of_its_first_block(
+def test_the_client_goes_on_after_a_reply_in_circles(
+    connect: Callable[..., ChatModel], endpoint: Endpoint
+) -> None:
+    model = connect(max_tokens=1500)
+    model._fields._extra["logit_bias"] = {str(a_token(endpoint)): 100}
+    before = metric(endpoint, "generation_tokens_total")
+    reply = model.generate(SUM).raw
+    assert reply.forced == "repetition" and CLOSING.strip() in reply.thinking and reply.text
+    assert metric(endpoint, "generation_tokens_total") - before < 1500
+
+
+def test_a_reply_ends_in_the_engine_at_the_end_of_its_first_block(
     connect: Callable[..., ChatModel], endpoint: Endpoint
 ) -> None:
     """The client closes the stream there; a model that would go on must not."""
     model = connect(max_tokens=1500)
     model._fields._extra["ignore_eos"] = True
-    assert model.generate(SUM).raw.finish == "code"
-    closed = time.monotonic()
-    assert eventually(lambda: metric(endpoint, "num_requests_running") == 0, 10)
-    assert time.monotonic() - closed < 3
+    before = metric(endpoint, "generation_tokens_total")
+    with slowed(endpoint) as cpu_seconds:
+        message = model.generate(SUM)
+        used = cpu_seconds()
+        assert message.raw.finish == "code" and message.token_usage.output_tokens < 200
+        assert eventually(lambda: metric(endpoint, "num_requests_running") == 0, 10)
+        made = metric(endpoint, "generation_tokens_total") - before
+        assert made <= message.token_usage.output_tokens + 8, "it went on after the client"
+        time.sleep(1)
+        idle = cpu_seconds()
+        time.sleep(1)
+        assert cpu_seconds() - idle < 0.2, "the engine still computes"
+        assert idle - used < 0.5
+    assert metric(endpoint, "generation_tokens_total") - before == made
 
 
-def test_cancelled_the_server_is_free_again(
-    connect: Callable[..., ChatModel], endpoint: Endpoint
-) -> None:
-    # How many tokens it saves can't be told: so small a model is at its end before the server,
-    # on the same two cores, gets to hear of the closed connection.
+def test_cancelled_the_engine_stops(connect: Callable[..., ChatModel], endpoint: Endpoint) -> None:
     cancel = threading.Event()
-    stream = connect().generate_stream(SUM, cancel=cancel)
-    next(stream)
-    cancel.set()
-    with pytest.raises(Cancelled):
-        list(stream)
-    assert eventually(lambda: metric(endpoint, "num_requests_running") == 0, 10)
+    model = connect(max_tokens=1500)
+    model._fields._extra["ignore_eos"] = True
+    before = metric(endpoint, "generation_tokens_total")
+    with slowed(endpoint):
+        stream = model.generate_stream(SUM, cancel=cancel)
+        next(stream)
+        cancel.set()
+        with pytest.raises(Cancelled):
+            list(stream)
+        assert eventually(lambda: metric(endpoint, "num_requests_running") == 0, 10)
+    assert metric(endpoint, "generation_tokens_total") - before < 100
 
 
 def test_eight_streams_at_once_all_end_well(
     connect: Callable[..., ChatModel], endpoint: Endpoint
 ) -> None:
     alone = connect().generate(SUM).raw
-    before = metric(endpoint, "generation_tokens_total")
     models = [connect() for _ in range(8)]
-    with ThreadPoolExecutor(8) as pool:
-        replies = list(pool.map(lambda model: model.generate(SUM).raw, models))
-    assert {reply.code for reply in replies} == {alone.code}
-    assert metric(endpoint, "generation_tokens_total") - before >= 8  # none from a cache of ours
+    with slowed(endpoint), ThreadPoolExecutor(8) as pool:
+        replies = [pool.submit(model.generate, SUM) for model in models]
+        assert eventually(lambda: metric(endpoint, "num_requests_running") == 8, 20)
+    assert {reply.result().raw.code for reply in replies} == {alone.code}
 
 
 def test_a_wrong_key(connect: Callable[..., ChatModel]) -> None:
@@ -277,6 +298,27 @@ def test_the_whole_agent_answers(engine: Supervisor, settings: Settings) -> None
             finished = list(session.run(SUM[0]["content"]))[-1]
     assert isinstance(finished, RunFinished)
     assert (finished.answer, finished.provenance) == ("430.6", "computed")
+
+
+def test_a_run_of_ten_steps_reads_its_prompts_once(endpoint: Endpoint) -> None:
+    """Each prompt of the whole agent goes on from the one before, and the cache has all of that
+    but the last block, which was not full."""
+    server = Server(endpoint.base_url, endpoint.api_key, endpoint.model_id, is_vllm=True)
+    model = ReadAloud(long_run(10, 40, rows=2), FAMILIES["tiny"], server)
+    before = counters(server)
+    with tempfile.TemporaryDirectory() as folder:
+        own = load_settings(data_dir=Path(folder), max_steps=10)
+        with contextlib.closing(Hearth(own).new_session(model=model)) as session:
+            assert list(session.run("Sum up what the rows show."))[-1].status == "answered"
+    after = counters(server)
+    assert len(model.reads) == 10 and before is not None and after is not None
+    first, *later = model.reads
+    assert after[1] - before[1] == sum(read.cached for read in model.reads)
+    for earlier, read in zip([first, *later], later, strict=False):
+        assert read.common is not None
+        assert read.common >= earlier.tokens - 8, "all of the prompt before, but its last mark"
+        assert read.cached > read.common - 2 * 32
+    assert sum(read.cached for read in later) > 0.9 * sum(read.common or 0 for read in later)
 
 
 def test_stopped_it_leaves_no_process(engine: Supervisor, endpoint: Endpoint) -> None:
