@@ -126,4 +126,6 @@ def shown(reads: Sequence[Read]) -> list[str]:
             f"  {common / tokens:.1%} had been read before: whole blocks only cost "
             f"{(common - cached) / tokens:.1%} ({(common - cached) / len(later):.0f} tokens a step)"
         )
+    read = sum(r.tokens - r.cached for r in reads)
+    lines.append(f"  {read:,} tokens were read anew in all, of {sum(r.tokens for r in reads):,}")
     return lines

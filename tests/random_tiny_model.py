@@ -10,6 +10,8 @@ from pathlib import Path
 BOS, EOS = "<｜begin▁of▁sentence｜>", "<｜end▁of▁sentence｜>"
 USER, ASSISTANT = "<｜User｜>", "<｜Assistant｜>"
 
+_ADDED = 6  # tokens beside the bytes: these four, and the tags of the thinking
+
 CHAT_TEMPLATE = (
     "{{ bos_token }}"
     "{% for message in messages %}"
@@ -29,19 +31,10 @@ def build_random_model(folder: Path, *, seed: int = 0, never_ends: bool = True) 
     what a test of cancelling or of limits needs.
     """
     import torch
-    from transformers import PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM
+    from transformers import Qwen2Config, Qwen2ForCausalLM
 
     folder.mkdir(parents=True, exist_ok=True)
-    tokenizer = PreTrainedTokenizerFast(
-        tokenizer_object=_byte_tokenizer(),
-        bos_token=BOS,
-        eos_token=EOS,
-        pad_token=EOS,
-        chat_template=CHAT_TEMPLATE,
-        clean_up_tokenization_spaces=False,
-        model_max_length=2048,
-    )
-    tokenizer.save_pretrained(folder)
+    tokenizer = write_tokenizer(folder)
     torch.manual_seed(seed)
     vocabulary = tokenizer.get_vocab()
     config = Qwen2Config(
@@ -67,12 +60,33 @@ def build_random_model(folder: Path, *, seed: int = 0, never_ends: bool = True) 
     return folder
 
 
-def _byte_tokenizer():  # type: ignore[no-untyped-def]
+def write_tokenizer(folder: Path, *, size: int = 0, context: int = 2048):  # type: ignore[no-untyped-def]
+    """Save the byte tokenizer and its chat template into `folder`; returns the tokenizer.
+
+    `size`: with names for so many ids in all, so that a larger model's tokens can all be said.
+    """
+    from transformers import PreTrainedTokenizerFast
+
+    tokenizer = PreTrainedTokenizerFast(
+        tokenizer_object=_byte_tokenizer(size),
+        bos_token=BOS,
+        eos_token=EOS,
+        pad_token=EOS,
+        chat_template=CHAT_TEMPLATE,
+        clean_up_tokenization_spaces=False,
+        model_max_length=context,
+    )
+    tokenizer.save_pretrained(folder)
+    return tokenizer
+
+
+def _byte_tokenizer(size: int):  # type: ignore[no-untyped-def]
     from tokenizers import AddedToken, Tokenizer, decoders, pre_tokenizers
     from tokenizers.models import BPE
 
-    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
-    tokenizer = Tokenizer(BPE(vocab={c: i for i, c in enumerate(alphabet)}, merges=[]))
+    words = sorted(pre_tokenizers.ByteLevel.alphabet())
+    words += [f"w{number}" for number in range(len(words) + _ADDED, size)]
+    tokenizer = Tokenizer(BPE(vocab={word: i for i, word in enumerate(words)}, merges=[]))
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
     tokenizer.add_special_tokens([AddedToken(t, special=True) for t in (BOS, EOS)])

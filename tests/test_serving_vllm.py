@@ -159,7 +159,7 @@ def test_the_thinking_budget_is_kept(endpoint: Endpoint, budget: int) -> None:
 
 def test_a_reply_in_circles_is_ended(endpoint: Endpoint) -> None:
     """By the field that the client sends, and after as many tokens as it says."""
-    body = {"max_tokens": 500, "logit_bias": {str(a_token(endpoint)): 100}}
+    body = {"max_tokens": 340, "logit_bias": {str(a_token(endpoint)): 100}}
     fields = Fields(endpoint.model_id, FAMILIES["tiny"], {}).chat([], 1, BY_OWNER["vllm"], None)
     rule = fields["repetition_detection"]
     reply = ask(endpoint, SUM, repetition_detection=rule, **body)
@@ -219,12 +219,10 @@ def test_the_client_has_the_server_bound_the_thinking(
 def test_the_client_goes_on_after_a_reply_in_circles(
     connect: Callable[..., ChatModel], endpoint: Endpoint
 ) -> None:
-    model = connect(max_tokens=1500)
+    model = connect(max_tokens=400)
     model._fields._extra["logit_bias"] = {str(a_token(endpoint)): 100}
-    before = metric(endpoint, "generation_tokens_total")
     reply = model.generate(SUM).raw
     assert reply.forced == "repetition" and CLOSING.strip() in reply.thinking and reply.text
-    assert metric(endpoint, "generation_tokens_total") - before < 1500
 
 
 def test_a_reply_ends_in_the_engine_at_the_end_of_its_first_block(
