@@ -18,18 +18,25 @@ Again = Literal["no", "connection", "broken", "busy", "failed", "adapted"]
 # 520 to 524: a proxy's words for a server that does not answer; 529: overloaded.
 _BUSY = frozenset({408, 425, 429, 502, 503, 504, 520, 521, 522, 523, 524, 529})
 _CONTEXT = re.compile(
-    r"context[ _](?:length|window|size)|context_length_exceeded|maximum (?:model|prompt) length"
-    r"|(?:prompt|input) is too long|too many (?:input )?tokens|max_model_len",
+    r"context[ _](?:length|window|size|limit)|context_length_exceeded|maximum (?:model|prompt) length"
+    r"|(?:prompt|input) is too long|too many (?:input )?tokens|input token count"
+    r"|max_model_len",
     re.IGNORECASE,
 )
 _NOT_TAKEN = re.compile(
     r"unsupported|not support|unknown|unexpected|unrecogni[sz]ed|extra inputs|not permitted"
-    r"|not allowed|not configured|does not accept",
+    r"|not allowed|not configured|does not accept"
+    r"|deprecated|cannot both be",  # Anthropic
     re.IGNORECASE,
 )
 _CONTEXT_IS = re.compile(r"maximum context length is (\d+)", re.IGNORECASE)
 _PROMPT_IS = re.compile(r"(\d+) input tokens|(\d+) (?:tokens )?in the messages", re.IGNORECASE)
-_MOST_REPLY = re.compile(r"supports at most (\d+) completion tokens", re.IGNORECASE)
+_MOST_REPLY = re.compile(  # OpenAI's words, and Anthropic's
+    r"supports at most (\d+) completion tokens|max_tokens: \d+ > (\d+)", re.IGNORECASE
+)
+_SUM = re.compile(r"context limit: (\d+) \+ \d+ > (\d+)", re.IGNORECASE)  # Anthropic
+_PAYMENT = re.compile(r"insufficient_quota|credit balance is too low", re.IGNORECASE)
+_NO_MODEL = re.compile(r"model_not_supported|not supported by any provider", re.IGNORECASE)
 _MODEL = re.compile(r"\bmodel\b|pinned", re.IGNORECASE)
 _SHOWN = 300  # characters of a server's own words
 _LISTED = 12  # of its models: providers have hundreds
@@ -150,9 +157,13 @@ class Server:
             what = "refused the key" if self.has_key else "asks for a key"
             fix = f"Set {self.names.key} to a key that it accepts."
             return Fault(Refused(f"The server at {self.address} {what} ({text}).", fix=fix))
-        if status == 402 or "insufficient_quota" in text:
+        if status == 402 or _PAYMENT.search(text):
             fix = "Look at your account with the provider."
             return Fault(Refused(f"The server at {self.address} wants payment: {text}", fix=fix))
+        if status in (400, 404) and _NO_MODEL.search(text):
+            fix = f"Set {self.names.model} to a model that it has."
+            said = f"The server at {self.address} has no model {self.model_id!r}: {text}"
+            return Fault(Refused(said, fix=fix))
         if status in _BUSY:
             wait = retry_after(headers)
             return Fault(
@@ -204,11 +215,15 @@ def field_not_taken(status: int, text: str, fields: list[str]) -> str | None:
 def room_for_reply(text: str) -> int | None:
     """How many tokens a reply may have, where a refusal says so of one that was to have more.
 
-    As OpenAI and vLLM word it: the context's length and the prompt's, or the most of a reply.
+    As OpenAI, vLLM and Anthropic word it: the context's length and the prompt's, or the most of a
+    reply.
     """
     most = _MOST_REPLY.search(text)
     if most:
-        return int(most.group(1))
+        return int(most.group(1) or most.group(2))
+    both = _SUM.search(text)
+    if both:
+        return int(both.group(2)) - int(both.group(1))
     context, prompt = _CONTEXT_IS.search(text), _PROMPT_IS.search(text)
     if context is None or prompt is None:
         return None

@@ -45,7 +45,8 @@ class Fields:
             "stream_options",
             "max_tokens",
             *self._extra,
-            *(name for name in self._sampling if chosen[name] is None),
+            # Of the two, where a server takes one only, the temperature is kept.
+            *(name for name in reversed(self._sampling) if chosen[name] is None),
         )
 
     def chat(
