@@ -303,8 +303,13 @@ _CLASSES: dict[str, type[Any]] = {
 }
 
 
+_PIECES = (ThinkingDelta, TextDelta, OutputDelta)
+
+
 def event_to_dict(event: Event) -> dict[str, Any]:
     """The event as plain data, for JSON."""
+    if isinstance(event, _PIECES):  # of these there is one a token, and they hold nothing deep
+        return dict(vars(event))
     return asdict(event)
 
 

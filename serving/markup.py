@@ -124,7 +124,11 @@ class Block:
 
 def undecided(text: str, start: int) -> int:
     """How many characters at the end of `text`, from `start` on, may begin something."""
-    return max(_begun_run(text, start), _begun_tag(text, start), _begun_object(text, start))
+    held = _begun_run(text, start)
+    tail = text[start:] if len(text) - start <= _TAG else text[-_TAG:]
+    if "<" in tail or "{" in tail:  # not so in most deltas, of which there are many
+        held = max(held, _begun_tag(text, start), _begun_object(text, start))
+    return held
 
 
 def _begun_run(text: str, start: int) -> int:

@@ -239,6 +239,7 @@ class Turn:
 
     async def _read_events(self, response: httpx.Response, timer: asyncio.Timeout) -> None:
         events, clock, draft = Events(), asyncio.get_running_loop().time, self._draft
+        waits, since = 0.0, 0.0
         async for block in response.aiter_bytes():
             try:
                 found = events.feed(block)
@@ -247,8 +248,12 @@ class Turn:
             if any(self._take(data) for data in found):
                 return
             wait = _USAGE_SECONDS if draft.finish else self._limits.stall_seconds
-            if draft.request.heard or draft.finish:
-                timer.reschedule(clock() + wait)
+            # Not for each of many deltas: it may end a twentieth too early.
+            if (draft.request.heard or draft.finish) and (
+                wait != waits or clock() - since > wait / 20
+            ):
+                waits, since = wait, clock()
+                timer.reschedule(since + wait)
         if not any(self._take(data) for data in events.end()) and draft.finish is None:
             raise self._broke("the stream ended early")
 
