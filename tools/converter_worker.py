@@ -6,6 +6,7 @@ parser fetch an address; what may start a program (text recognition) says so in 
 """
 
 import contextlib
+import errno
 import importlib
 import resource
 import socket
@@ -65,18 +66,30 @@ def _answer(request: dict[str, Any], data: bytes) -> tuple[dict[str, Any], bytes
     except ToolError as error:
         told = {"error": error.message, "next": error.next_step}
         return told | {"seen_as": error.seen_as.__name__}, b""
-    except MemoryError:
-        text = f"{name} needs more memory than there is for reading a file."
-        step = "Open it in your code and read only the part that matters."
-        return {"error": text, "next": step, "seen_as": "MemoryError", "broken": True}, b""
     except RecursionError:
         return {"error": f"{name} is nested too deeply to be read.", "broken": True}, b""
     except Exception as error:  # noqa: BLE001 - each format's library has errors of its own
-        return {"error": f"{name} can't be read: {_first_line(error)}", "broken": True}, b""
+        if not _is_out_of_memory(error):
+            return {"error": f"{name} can't be read: {_first_line(error)}", "broken": True}, b""
+        text = f"{name} needs more memory than there is for reading a file."
+        step = "Open it in your code and read only the part that matters."
+        return {"error": text, "next": step, "seen_as": "MemoryError", "broken": True}, b""
     encoded = result.encode("utf-8", "replace") if isinstance(result, str) else result
     if len(encoded) > MOST_REPLY_BYTES:
         return {"error": f"{name} holds more than can be handed over at once."}, b""
     return {}, encoded
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    """Whether the limit of memory is behind it, which libraries and the loader say as they like."""
+    number = getattr(error, "errno", None)
+    said = str(error).lower()
+    return (
+        isinstance(error, MemoryError)
+        or number == errno.ENOMEM
+        or "failed to map segment" in said
+        or "cannot allocate memory" in said
+    )
 
 
 def _job(name: str) -> Callable[..., str | bytes]:

@@ -33,10 +33,10 @@ def _archive_above(workspace: Path, path: str) -> tuple[File | None, str]:
         try:
             file = load(workspace, str(PurePosixPath(*parts[:end])))
         except ToolError as error:
-            if error.seen_as is IsADirectoryError:
+            if error.seen_as in (IsADirectoryError, PermissionError):  # on the way to it
                 continue
             return None, ""
         if kind_of(file.data, file.name) not in ARCHIVES:
             return None, ""
-        return file, path.strip().split("/", path.strip().count("/") - (len(parts) - end) + 1)[-1]
+        return file, "/".join(parts[end:])
     return None, ""

@@ -75,13 +75,13 @@ def member(data: bytes, name: str, path: str) -> bytes:
             if rest != path and kind_of(unpacked, inner) in ARCHIVES:
                 return member(unpacked, inner, rest)
             raise _no_member(name, path, [(inner, len(unpacked))])
-        there = {entry for entry, _ in entries}
+        there = {str(PurePosixPath(entry)): entry for entry, _ in entries}  # `./a` is `a`
         if path in there:
-            return _read(data, kind, name, path)
+            return _read(data, kind, name, there[path])
         # An archive in the archive: the longest beginning of the path that is a member.
         for at in sorted((n for n, c in enumerate(path) if c == "/"), reverse=True):
             if path[:at] in there:
-                inner_data = _read(data, kind, name, path[:at])
+                inner_data = _read(data, kind, name, there[path[:at]])
                 return member(inner_data, f"{name}/{path[:at]}", path[at + 1 :])
     except _DAMAGE as error:
         raise _damaged(name, error) from None
