@@ -1,5 +1,7 @@
 """inspect_table: the exact text that agents learn, and tables as they come from the wild."""
 
+import time
+import zipfile
 from datetime import datetime
 from pathlib import Path
 
@@ -164,3 +166,78 @@ def test_whatever_pandas_writes_is_counted_right(
     frame = pd.DataFrame([["x", "1"], *rows], columns=["left", "right"])
     frame.to_csv(folder / "t.csv", index=False)
     assert f"t.csv: {len(frame)} rows, 2 columns" in InspectTable(folder)(path="t.csv")
+
+
+def test_a_long_table_is_summarised_unasked_and_a_short_one_when_asked(tmp_path: Path) -> None:
+    assert "summary:" not in inspect(tmp_path, "sales.csv", SALES)
+    text = InspectTable(tmp_path)("sales.csv", summary=True)
+    assert text.startswith(inspect(tmp_path, "sales.csv", SALES))
+    assert text.endswith(
+        "summary:\n"
+        "date: 0 missing, 4 distinct, from 2024-01-03 to 2024-01-06\n"
+        "region: 0 missing, 4 distinct\n"
+        "units: 0 missing, 4 distinct, min 1, mean 5.75, max 12\n"
+        "price: 0 missing, 4 distinct, min 8, mean 9.1875, max 10"
+    )
+    rows = "".join(f"{n % 7},{'x' if n % 3 else ''}\n" for n in range(101))
+    text = inspect(tmp_path, "long.csv", "a,b\n" + rows)
+    assert "b: 34 missing, 1 distinct, most often x (67)" in text
+
+
+def test_european_files(tmp_path: Path) -> None:
+    text = inspect(tmp_path, "a.csv", "Ort;Preis\nBonn;1.234,50\nKöln;3,10\n")
+    assert text.startswith('a.csv: 2 rows, 2 columns, separated by ";"\n')
+    assert "Preis (number with decimal comma)" in text
+    call = text.rpartition("read it with: ")[2]
+    frame = eval(call.replace("'a.csv'", repr(str(tmp_path / "a.csv"))), {"pd": pd})
+    assert list(frame["Preis"]) == [1234.5, 3.1]
+
+
+def test_a_title_above_the_header(tmp_path: Path) -> None:
+    text = inspect(tmp_path, "a.csv", "Report 2024\n\nday,city,rain\nMon,Bonn,3\nTue,Ulm,4\n")
+    assert text.startswith("a.csv: 2 rows, 3 columns, header in line 3\nday (text), city (text)")
+    call = text.rpartition("read it with: ")[2].replace("'a.csv'", repr(str(tmp_path / "a.csv")))
+    assert list(eval(call, {"pd": pd}).columns) == ["day", "city", "rain"]
+    book = openpyxl.Workbook()
+    for row in (["Report"], [], ["day", "city", "rain"], ["Mon", "Bonn", 3], ["Tue", "Ulm", 4]):
+        book.active.append(row)
+    book.save(tmp_path / "b.xlsx")
+    text = InspectTable(tmp_path)("b.xlsx")
+    assert text.startswith("b.xlsx, sheet Sheet: 2 rows, 3 columns, header in row 3\nday (text)")
+    call = text.rpartition("read it with: ")[2].replace("'b.xlsx'", repr(str(tmp_path / "b.xlsx")))
+    assert list(eval(call, {"pd": pd})["rain"]) == [3, 4]
+
+
+def test_parquet_feather_and_json(tmp_path: Path) -> None:
+    frame = pd.DataFrame({"day": pd.to_datetime(["2024-01-03", None]), "units": [1, 2]})
+    frame.to_parquet(tmp_path / "a.parquet")
+    frame.to_feather(tmp_path / "a.feather")
+    expected = (
+        "2 rows, 2 columns\nday (date), units (integer)\nfirst rows:\nday,units\n2024-01-03,1"
+    )
+    for name in ("a.parquet", "a.feather"):
+        assert InspectTable(tmp_path)(name).startswith(f"{name}: {expected}")
+    text = inspect(tmp_path, "a.json", '{"count": 2, "items": [{"a": 1}, {"a": 2, "b": [3]}]}')
+    assert text.startswith("a.json: 2 rows, 2 columns\na (integer), b (text)")
+    assert inspect(tmp_path, "b.jsonl", '{"a": 1.5}\n{"a": 2}\n').startswith(
+        "b.jsonl: 2 rows, 1 column\na (number)"
+    )
+
+
+def test_a_table_in_an_archive(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.writestr("in/sales.csv", SALES)
+    assert InspectTable(tmp_path)("a.zip/in/sales.csv").startswith(
+        "a.zip/in/sales.csv: 4 rows, 4 columns"
+    )
+
+
+def test_a_million_rows_in_bounded_time(tmp_path: Path) -> None:
+    rows = "".join(f"{n},{n % 9}.5,word{n % 5}\n" for n in range(20_000)) * 50
+    started = time.monotonic()
+    text = inspect(tmp_path, "m.csv", "a,b,c\n" + rows)
+    assert text.startswith(
+        "m.csv: 1000000 rows (types and summary from the first 200000), 3 columns\na (integer)"
+    )
+    assert "b: 0 missing, 9 distinct, min 0.5" in text
+    assert time.monotonic() - started < 45, "the limit of the converter"
