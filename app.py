@@ -16,7 +16,7 @@ import typer
 
 from agent.console import tell, tell_fault
 from errors import HearthError, InputError
-from settings import BUNDLED_MODEL, Settings, add_options, load_settings
+from settings import Settings, add_options, load_settings
 
 if TYPE_CHECKING:
     from agent.build import Hearth
@@ -110,6 +110,8 @@ def serve(hearth: "Hearth", sock: socket.socket) -> None:
     )
     host, port = sock.getsockname()[:2]
     tell(f"Hearth is at {address(host, port)}  (Ctrl-C stops it)")
+    if hearth.notice:
+        tell(hearth.notice, "yellow")
     tell(f"sandbox: {verdict.tier} ({verdict.summary})", "dim")
     if said := warning(verdict.tier):
         tell(said, "red" if verdict.tier == "unconfined" else "yellow")
@@ -136,14 +138,16 @@ def about(hearth: "Hearth") -> str:
     """What the page says of the model, in Markdown."""
     from web.render import inline
 
-    if hearth.settings.model == BUNDLED_MODEL and hearth.endpoint.engine == "transformers":
-        return (
+    place = hearth.route.present
+    said = "".join(f"**{inline(line)}**\n\n" for line in hearth.notice.splitlines())
+    if place is not None and place.bundled:
+        return said + (
             "**Model:** the bundled one, five million parameters. It knows arithmetic, units, "
             "dates, text, statistics, small equations, questions on CSV and Excel files, plots, "
             "and looking things up; nothing else. For real work choose a stronger one: "
             "`HEARTH_MODEL=deepseek-ai/DeepSeek-R1-Distill-Qwen-7B make run`."
         )
-    return f"**Model:** {inline(hearth.endpoint.model_id)} ({hearth.endpoint.engine})."
+    return f"{said}**Model:** {inline(hearth.endpoint.model_id)} ({hearth.endpoint.engine})."
 
 
 def _terminate(*_: int | FrameType | None) -> None:

@@ -134,6 +134,8 @@ def _run(
     with contextlib.ExitStack() as stack:
         with display:
             stack.enter_context(hearth)
+        if hearth.notice:
+            tell(hearth.notice, "yellow")
         session = hearth.reopen(resume, asks=asks) if resume else hearth.new_session(asks=asks)
         begin = session.resume if resume else partial(session.run, task, files)
         if not as_json and (said := warning(hearth.verdict.tier)):

@@ -19,7 +19,7 @@ from agent.session import Limits, Session
 from agent.shown_files import show
 from agent.wiring.folders import check_data_dir, unwritable
 from agent.wiring.gate import gate_for
-from agent.wiring.models import model_family
+from agent.wiring.models import manner_of
 from agent.wiring.servers import Servers
 from agent.wiring.toolbox import standard_tools
 from errors import HearthError, InputError
@@ -29,11 +29,11 @@ from sandbox.executor import SandboxExecutor
 from sandbox.files import Quota
 from sandbox.install import Packages
 from sandbox.selftest import Verdict
-from serving.chat import ChatModel
 from serving.engines import Endpoint, answers_health
 from serving.families import Family
 from serving.progress import Measure
-from serving.supervisor import Supervisor
+from serving.route import Route
+from serving.router import RoutedModel
 from settings import Settings, load_settings
 from tools.web_search import SearchFunction
 
@@ -41,7 +41,7 @@ MOST_LOOKED_AT = 500  # sessions in which an unfinished run is looked for
 
 
 class Hearth:
-    """An engine that answers, and sessions on it: what every front door needs.
+    """A model that answers, and sessions on it: what every front door needs.
 
         with Hearth() as hearth:
             session = hearth.new_session()
@@ -49,9 +49,10 @@ class Hearth:
                 ...
 
     `settings` default to those of the project; `on_progress` is told, line by line, how the
-    engine comes up, `on_measure` how far it is, in bytes and seconds. Entering starts the engine
-    (or finds the one that runs), leaving stops what was started, and it may be
-    entered again. Raises HearthError where that can't be.
+    engine comes up, `on_measure` how far it is, in bytes and seconds. Entering opens the first
+    model of the route that can be had (starts its engine, or finds the one that runs), leaving
+    stops what was started, and it may be entered again. `notice` then says what was asked for and
+    could not be had. Raises HearthError where none can.
     """
 
     def __init__(
@@ -64,7 +65,7 @@ class Hearth:
         self.settings = settings or load_settings()
         self.history = History(self.settings.data_dir / "history")
         self._on_progress, self._on_measure = on_progress, on_measure
-        self._supervisor: Supervisor | None = None
+        self._route: Route | None = None
         self._servers = Servers(self.settings)
 
     def __enter__(self) -> "Hearth":
@@ -75,42 +76,52 @@ class Hearth:
         self.stop()
 
     def start(self) -> "Hearth":
-        """Start the engine and wait until it answers. Does nothing where it has been started."""
-        if self._supervisor is None:
+        """Open a model and wait until it answers. Does nothing where it has been started."""
+        if self._route is None:
             check_data_dir(self.settings.data_dir)
             self._servers.connect()
             # Its every retry would be a line on the user's terminal.
             logging.getLogger("stamina").setLevel(logging.ERROR)
-            supervisor = Supervisor(
-                self.settings, on_progress=self._on_progress, on_measure=self._on_measure
-            )
+            route = Route(self.settings, say=self._on_progress, measure=self._on_measure)
             with ThreadPoolExecutor(1) as aside:
                 tested = aside.submit(lambda: self.verdict)  # a second that the engine takes anyhow
                 try:
-                    supervisor.start()
+                    route.start()
                     tested.result()
                 except BaseException:
-                    supervisor.stop()
+                    route.stop()
                     raise
-            self._supervisor = supervisor
+            self._route = route
         return self
 
     def stop(self) -> None:
-        """Stop the engine and the MCP servers, if this Hearth started them."""
+        """Stop the engines and the MCP servers that this Hearth started."""
         self._servers.close()
-        supervisor, self._supervisor = self._supervisor, None
-        if supervisor is not None:
-            supervisor.stop()
+        route, self._route = self._route, None
+        if route is not None:
+            route.stop()
+
+    @property
+    def route(self) -> Route:
+        """The models that may answer. Raises InputError before `start`."""
+        if self._route is None:
+            raise InputError("The engine is not running.", fix="Call start() first.")
+        return self._route
+
+    @property
+    def notice(self) -> str:
+        """What was asked for and could not be had when it started, and what is there instead."""
+        return self._route.notice if self._route is not None else ""
 
     @property
     def endpoint(self) -> Endpoint:
-        """The engine's address. Raises InputError before `start`, EngineError once it is gone."""
-        supervisor = self._supervisor
-        endpoint = supervisor.endpoint if supervisor is not None else None
-        if supervisor is None or endpoint is None:
+        """Where the best model answers at present. Raises InputError before `start`, EngineError
+        once it is gone for good and none is left."""
+        place = self.route.present
+        if place is None or place.endpoint is None:
             raise InputError("The engine is not running.", fix="Call start() first.")
-        supervisor.check()
-        return endpoint
+        place.check()
+        return place.endpoint
 
     @property
     def verdict(self) -> Verdict:
@@ -127,26 +138,15 @@ class Hearth:
         here = endpoint.transport is not None  # in this very process
         return here or endpoint.engine == "endpoint" or answers_health(endpoint)
 
-    def new_model(self) -> ChatModel:
-        """A client of the engine, for one session."""
-        s, endpoint = self.settings, self.endpoint
-        assert self._supervisor is not None  # or there would be no endpoint
-        return ChatModel(
-            endpoint.base_url,
-            endpoint.model_id,
-            endpoint.api_key,
-            model_family(s, endpoint),
-            timeout_seconds=s.request_timeout_seconds,
-            # A local engine that died is started again, at the same address: wait for it,
-            # unless it is gone for good.
-            patience_seconds=s.engine_start_timeout_seconds if endpoint.pid is not None else 3.0,
-            check=self._supervisor.check,
-            transport=endpoint.transport,
-            temperature=s.temperature,
-            top_p=s.top_p,
-            max_tokens=s.max_tokens,
-            thinking_tokens=s.thinking_tokens,
-        )
+    def new_model(self, *, pinned: bool = False) -> RoutedModel:
+        """What answers for one session: the first model of the route that can.
+
+        `pinned`: the one that does at present, and no other in its place.
+        """
+        if not (pinned or self.route.strict):
+            return RoutedModel(self.route)
+        _ = self.endpoint  # the one there is may be gone for good
+        return RoutedModel(self.route, only=self.route.present)
 
     def new_session(
         self,
@@ -191,12 +191,13 @@ class Hearth:
         session = Session(
             model,
             # A third of the context, at two characters a token, is enough for one step.
-            self._executor(workspace, packages, family.context_tokens * 2 // 3),
+            self._executor(workspace, packages, _longest_context(model) * 2 // 3),
             tools,
             workspace,
             instructions=partial(prompts.instructions, family.prompt, tools),
             family=family.name,
             remembers_turns=family.remembers_turns,
+            manner_of=partial(manner_of, tools=tools),
             limits=Limits(s.max_steps, s.run_timeout_seconds),
             store=lambda event: self.history.append(name, event_to_dict(event)),
             history=history,
@@ -273,6 +274,12 @@ class Hearth:
         except BaseException:
             self.history.close(name)
             raise
+
+
+def _longest_context(model: Model) -> int:
+    """In tokens: of the models that may answer, as a run can go on with another one."""
+    families = getattr(model, "families", None) or [model.family]  # type: ignore[attr-defined]
+    return max(family.context_tokens for family in families)
 
 
 def _events(history: History, session: str) -> list[Event]:

@@ -33,9 +33,10 @@ from agent import context, events, guards, outcome
 from agent.compaction import Compaction, Window
 from agent.context import Step
 from agent.gate import Gate
+from agent.manner import Manner, observation_chars, settle
 from agent.outcome import Outcome
 from agent.running import Ran, Runner
-from errors import Cancelled, ContextTooLong, HearthError
+from errors import Cancelled, ContextTooLong, EngineError, HearthError, ModelError
 
 MOST_COMPACTIONS = 4
 """So often in a row a prompt is made shorter for a server that finds it too long."""
@@ -83,10 +84,12 @@ class ReasoningCodeAgent(CodeAgent):
     """A CodeAgent for models that think before they act.
 
     `emit` receives each event of the run as it happens; `cancel`, once set, ends the model's
-    reply and the running code with `errors.Cancelled`. `instructions` is the whole prompt
-    that opens the conversation, or makes it from the first task; `workspace` the folder the
-    executor works in; `gate` stands before the tools. How the run ended stands in `outcome` when
-    it is over.
+    reply and the running code with `errors.Cancelled`. `manner` says how the model is talked to;
+    `workspace` is the folder the executor works in; `gate` stands before the tools. How the run
+    ended stands in `outcome` when it is over.
+
+    A model object may stand for several models (`agent.manner.settle`); `manner_of` then says how
+    one of another family, by its name, is talked to.
     """
 
     def __init__(
@@ -96,8 +99,8 @@ class ReasoningCodeAgent(CodeAgent):
         executor: PythonExecutor,
         *,
         workspace: Path,
-        instructions: str | Callable[[str], str],
-        remembers_turns: bool,
+        manner: Manner,
+        manner_of: Callable[[str], Manner] | None = None,
         max_steps: int,
         emit: Callable[[events.Event], None],
         cancel: threading.Event,
@@ -108,24 +111,17 @@ class ReasoningCodeAgent(CodeAgent):
         self.demands = Demands()
         self.shown = ""
         """The text of files that the next run's task is shown with."""
-        # A model that is shown single tasks only was trained on just these words of ours; hints
-        # and a last request would be news to it.
-        self.takes_hints = remembers_turns
         self.outcome: Outcome | None = None
-        self._instruct = (
-            (lambda task: instructions) if isinstance(instructions, str) else instructions
-        )
-        self.window = Window(model, self._instruct(""), remembers_turns=remembers_turns)
-        # Never more characters than the context has tokens, which is about a third of it.
-        most = getattr(getattr(model, "family", None), "context_tokens", 32_768)
-        most = min(context.OBSERVATION_CHARS, most)
-        self.runner = Runner(executor, workspace, most_chars=most, gate=gate)
+        self.manner, self._manner_of = manner, manner_of
+        self._first_task = ""
+        self.window = self._new_window(model)
+        self.runner = Runner(executor, workspace, most_chars=observation_chars(model), gate=gate)
         super().__init__(
             tools=tools,
             model=model,
             prompt_templates=_UNUSED_TEMPLATES,
             executor=executor,
-            instructions=self._instruct(""),
+            instructions=manner.opening(""),
             max_steps=max_steps,
             # Events are this agent's voice; smolagents' own console output stays off.
             logger=AgentLogger(level=LogLevel.OFF),
@@ -133,10 +129,17 @@ class ReasoningCodeAgent(CodeAgent):
 
     def open(self, task: str) -> None:
         """Settle the prompt by the session's first task; it stays for all later ones."""
-        self.instructions = self.window.instructions = self._instruct(task)
+        self._first_task = task
+        self.instructions = self.window.instructions = self.manner.opening(task)
 
     def initialize_system_prompt(self) -> str:
         return self.instructions or ""
+
+    @property
+    def takes_hints(self) -> bool:
+        """A model that is shown single tasks only was trained on just these words of ours; hints
+        and a last request would be news to it."""
+        return self.manner.remembers_turns
 
     def write_memory_to_messages(self, summary_mode: bool = False) -> list[ChatMessage]:
         return self.window.messages(self.memory.steps)
@@ -214,7 +217,33 @@ class ReasoningCodeAgent(CodeAgent):
             self._idle(step, reply, refused if reply.answer else "")
 
     def _ask(self, step: Step) -> Stream:
-        """The model's reply; a prompt that the server finds too long is made shorter."""
+        """A model's reply: the present one's, or another's where there are several."""
+        failed: HearthError | None = None
+        while True:
+            self._settle(step, failed)
+            try:
+                return (yield from self._ask_present(step))
+            except (ModelError, EngineError) as error:
+                failed = error
+
+    def _settle(self, step: Step, failed: HearthError | None) -> None:
+        """Which model answers, where there are several; raises `failed` where there are not."""
+        change = settle(self.model, failed, self.cancel)
+        if change is None:
+            return
+        if self._manner_of is not None:
+            self.manner = self._manner_of(change.family)
+        self.window = self._new_window(self.model)
+        self.runner.most_chars = observation_chars(self.model)
+        self.emit(events.ModelChanged(step.step_number, **vars(change)))
+
+    def _new_window(self, model: Any) -> Window:
+        manner = self.manner
+        told = manner.opening(self._first_task)
+        return Window(model, told, remembers_turns=manner.remembers_turns)
+
+    def _ask_present(self, step: Step) -> Stream:
+        """The present model's reply; a prompt that its server finds too long is made shorter."""
         self._make_room(step, self.window.fit(self.memory.steps, step.asked))
         for _ in range(MOST_COMPACTIONS):
             try:

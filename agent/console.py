@@ -13,6 +13,7 @@ from rich.text import Text
 from agent.events import (
     Compacted,
     Event,
+    ModelChanged,
     ModelReplied,
     Notice,
     OutputDelta,
@@ -115,6 +116,9 @@ class _Printer:
             case Compacted():
                 sizes = f"{event.tokens_before:,} to {event.tokens_after:,} tokens"
                 self._line(f"the conversation is sent shortened: from {sizes}", "dim")
+            case ModelChanged():
+                self._thought, self._text, self._drawn = False, "", 0  # what streamed is void
+                self._line(event.text, "yellow")
             case RunResumed():
                 kept = "variables are there again" if event.rebuilt else "variables are gone"
                 why = f" ({event.reason})" if event.reason else ""

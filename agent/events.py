@@ -181,6 +181,30 @@ class Compacted:
 
 
 @dataclass(frozen=True)
+class ModelChanged:
+    """From this step on another model answers. What streamed of the step before it is void.
+
+    `family` is that of the new one; `reason` a sentence on why. The places are their names on the
+    route, or empty where there is none.
+    """
+
+    step: int
+    from_model: str
+    to_model: str
+    family: str
+    reason: str
+    from_place: str = ""
+    to_place: str = ""
+    type: str = "model_changed"
+
+    @property
+    def text(self) -> str:
+        """The same in words."""
+        at = f" ({self.to_place})" if self.to_place else ""
+        return f"{self.to_model}{at} answers from here on, not {self.from_model}: {self.reason}"
+
+
+@dataclass(frozen=True)
 class RunResumed:
     """A run that broke off goes on, at `step`.
 
@@ -288,6 +312,7 @@ Event = (
     | Checkpoint
     | StepFinished
     | Compacted
+    | ModelChanged
     | RunResumed
     | PackageWanted
     | PackageInstall

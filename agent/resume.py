@@ -19,6 +19,7 @@ from agent.events import (
     Checkpoint,
     Compacted,
     Event,
+    ModelChanged,
     ModelReplied,
     RunFinished,
     RunResumed,
@@ -174,11 +175,26 @@ def tell_gone(steps: Sequence[MemoryStep]) -> None:
 
 
 def shape_from_events(history: Sequence[Event]) -> Shape:
-    """How the conversation was sent last."""
+    """How the conversation was sent last; another model was sent it whole."""
     for event in reversed(history):
         if isinstance(event, Compacted):
             return Shape(event.trimmed, event.summarised, event.most_chars)
+        if isinstance(event, ModelChanged):
+            break
     return Shape()
+
+
+def other_model(
+    history: Sequence[Event], step: int, model: Any, family: str
+) -> ModelChanged | None:
+    """The event that says so where a run is resumed on another model than answered last."""
+    now = str(model.model_id or "")
+    for event in reversed(history):
+        if isinstance(event, ModelChanged | RunStarted):
+            before = event.model if isinstance(event, RunStarted) else event.to_model
+            why = "the run is resumed with it."
+            return None if before == now else ModelChanged(step, before, now, family, why)
+    return None
 
 
 # -- the sandbox's variables -------------------------------------------------------------

@@ -55,6 +55,14 @@ class Executor(Protocol):
 
 
 @dataclass(frozen=True)
+class Limits:
+    """The bounds of one run."""
+
+    max_steps: int = 8
+    run_timeout_seconds: float = 1800.0
+
+
+@dataclass(frozen=True)
 class Ran:
     """What a step's code did.
 
@@ -88,7 +96,7 @@ class Runner:
         self._pid: object = None  # of the process that has the variables
         self._executor = executor
         self._workspace = workspace
-        self._most_chars = most_chars
+        self.most_chars = most_chars
         self._recorder = Recorder()
         self._rules = Rules()
         self._used = False  # whether anything has run in the executor
@@ -192,7 +200,7 @@ class Runner:
         printed = printed.rstrip("\n")
         if not printed and value is not None and error is None:
             printed = str(value)
-        shown = cut(printed, self._most_chars, _HOW_TO_SEE)
+        shown = cut(printed, self.most_chars, _HOW_TO_SEE)
         if shown != printed:
             self._executor.send_variables({"last_output": printed})
         return context.harmless(context.observation_text(shown, error))

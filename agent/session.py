@@ -10,7 +10,6 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,7 @@ from smolagents import Model, Tool
 from agent import context, outcome
 from agent.attachments import attach
 from agent.code_agent import Demands, ReasoningCodeAgent
-from agent.context import Step
+from agent.context import Shape, Step
 from agent.events import (
     Event,
     Notice,
@@ -32,6 +31,7 @@ from agent.events import (
 )
 from agent.gate import Gate
 from agent.keeper import Keeper
+from agent.manner import Manner
 from agent.outcome import Outcome, totals
 from agent.packages import PackageDesk
 from agent.resume import (
@@ -39,21 +39,16 @@ from agent.resume import (
     broke_off,
     broken_step,
     only_looks,
+    other_model,
     rebuild,
     shape_from_events,
     steps_from_events,
 )
-from agent.running import Executor
+from agent.running import Executor, Limits
 from agent.shown_files import Shown
 from errors import Cancelled, HearthError, InputError
 
-
-@dataclass(frozen=True)
-class Limits:
-    """The bounds of one run."""
-
-    max_steps: int = 8
-    run_timeout_seconds: float = 1800.0
+__all__ = ["Limits", "Session"]
 
 
 class Session:
@@ -63,7 +58,8 @@ class Session:
     split reply; `executor` runs the code in `workspace`; `store` is called with each event
     before anyone sees it, and `name` is what the store knows the session by. `history` holds
     the events of an earlier life of this session: the conversation goes on from there; variables
-    in the sandbox come back with `resume` only. `on_close` is called when the session is closed.
+    in the sandbox come back with `resume` only. `manner_of` is how another model is talked to,
+    where `model` changes between several. `on_close` is called when the session is closed.
     `packages` sees to what the code lacks; `sandbox` names the tier that confines the code;
     `gate` stands before the tools, and its desk is `permissions`. `show_files` says what of
     attached files the task itself shows, nothing by default.
@@ -79,6 +75,7 @@ class Session:
         instructions: str | Callable[[str], str] = "",
         family: str = "",
         remembers_turns: bool = True,
+        manner_of: Callable[[str], Manner] | None = None,
         limits: Limits = Limits(),
         store: Callable[[Event], None] | None = None,
         history: Sequence[Event] = (),
@@ -92,11 +89,10 @@ class Session:
         self.name = name or uuid.uuid4().hex[:12]
         self.workspace = workspace = workspace.absolute()
         self.limits = limits
-        self._model, self._executor, self._family = model, executor, family
+        self._model, self._executor = model, executor
         self._keeper, self._on_close = Keeper(store), on_close
         self._sandbox, self._show_files = sandbox, show_files
         self._events: list[Event] = []
-        self._remembers_turns = remembers_turns
         # Guards the events, the two flags and the raising of `_cancel`. Its lock is reentrant, so
         # a signal's handler may cancel whatever the main thread is doing.
         self._changed = threading.Condition()
@@ -112,8 +108,8 @@ class Session:
             model,
             executor,  # type: ignore[arg-type]  # a PythonExecutor with the Protocol's additions
             workspace=workspace,
-            instructions=instructions,
-            remembers_turns=remembers_turns,
+            manner=Manner(family, instructions, remembers_turns),
+            manner_of=manner_of,
             max_steps=limits.max_steps,
             emit=self._emit,
             cancel=self._cancel,
@@ -183,7 +179,7 @@ class Session:
                 task,
                 list(self._files),
                 str(self._model.model_id or ""),
-                self._family,
+                self._agent.manner.family,
                 self.limits.max_steps,
                 _now(),
                 needs_tools,
@@ -336,8 +332,12 @@ class Session:
         rebuilt, why = True, ""
         if not agent.runner.intact:
             agent.runner.send_tools(agent.tools)
-            rebuilt, why = rebuild(agent.runner, self.events, all_runs=self._remembers_turns)
+            all_runs = agent.manner.remembers_turns or hasattr(self._model, "settle")
+            rebuilt, why = rebuild(agent.runner, self.events, all_runs=all_runs)
         self._emit(RunResumed(started.run, started.task, point.step, rebuilt, why, _now()))
+        if change := other_model(self.events, point.step, self._model, agent.manner.family):
+            self._emit(change)
+            agent.window.shape = Shape()  # it is sent the conversation anew
         earlier = {name for e in _starts(self.events)[:-1] for name in e.files}
         agent.demands = Demands.of(started, [n for n in started.files if n not in earlier])
         agent.memory.steps = steps_from_events(self.events)

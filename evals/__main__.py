@@ -42,9 +42,13 @@ def run(
     """Run tasks through the whole agent. Given again, it goes on where it stopped."""
     try:
         chosen = _chosen(load_tasks(tasks), family or [])[:limit]
-        # Beside the results, so that the user's own data is neither seen nor touched.
+        # Beside the results, so that the user's own data is neither seen nor touched. And what is
+        # measured has a name: no other model may answer in its place.
         settings = load_settings(
-            model=model, max_steps=max_steps, data_dir=out.resolve().parent / "work"
+            model=model,
+            max_steps=max_steps,
+            data_dir=out.resolve().parent / "work",
+            route="main",
         )
         with Hearth(settings, on_progress=_tell) as hearth:
             told = about(hearth, tasks, chosen, _command())

@@ -90,7 +90,8 @@ def open_session(hearth: Hearth) -> OpenSession:
         notes.mkdir()
         for name, text in task.notes.items():
             (notes / name).write_text(text, encoding="utf-8")
-        model: StreamingModel = own.new_model()
+        # What is measured has a name: no other model may answer in its place.
+        model: StreamingModel = own.new_model(pinned=True)
         return own.new_session(
             model=GivenFirst(task.given, model) if task.given else model,
             search=canned_search(task.web),

@@ -19,6 +19,7 @@ from serving.engines import ENGINES, Endpoint, answers_health
 from serving.families import FAMILIES
 from serving.plan import command as planning
 from serving.progress import duration
+from serving.route_command import route
 from serving.starting import starts_under_way
 from serving.state import USE_SUFFIX, Record, all_records, end, write_record
 from serving.supervisor import Supervisor
@@ -33,6 +34,7 @@ app = typer.Typer(
 )
 app.command()(planning.plan)
 app.command()(planning.hardware)
+app.command()(route)
 out = Console(highlight=False)
 err = Console(stderr=True, highlight=False)
 

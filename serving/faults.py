@@ -180,18 +180,13 @@ class Server:
             )
         if status in (400, 413, 422) and _CONTEXT.search(text):
             return Fault(self.said(text))
-        return Fault(
-            ModelError(
-                f"The model's server at {self.address} refuses the request (HTTP {status}): {text}"
-                if status < 500
-                else f"The model's server at {self.address} failed (HTTP {status}): {text}",
-                fix="Look at the server's log."
-                if status >= 500
-                else f"Check {self.names.model} and {self.names.url}; "
-                "the server's log may say more.",
-            ),
-            "failed" if status == 500 else "no",
-        )
+        if status < 500:
+            what = "refuses the request"
+            fix = f"Check {self.names.model} and {self.names.url}; the server's log may say more."
+        else:
+            what, fix = "failed", "Look at the server's log."
+        said = f"The model's server at {self.address} {what} (HTTP {status}): {text}"
+        return Fault(ModelError(said, fix=fix), "failed" if status == 500 else "no")
 
 
 def shown_address(url: str) -> str:

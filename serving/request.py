@@ -38,7 +38,7 @@ class Fields:
             if value is not None or defaults[name] is not None
         }
         self._extra = dict(family.request)
-        self._not_taken: set[str] = set(lacks)
+        self._not_taken: set[str] = {name for name in lacks if chosen.get(name) is None}
         self._droppable = (
             BUDGET_FIELD,
             "repetition_detection",

@@ -8,7 +8,7 @@ knows and a value that can't be are errors that name the field; nothing is ignor
 import difflib
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from dotenv.parser import parse_stream
 from pydantic import ValidationError, model_validator
@@ -25,6 +25,7 @@ from settings.of_agent import RunSettings, SandboxSettings
 from settings.of_app import AppSettings, FileSettings
 from settings.of_model import ModelSettings
 from settings.of_permissions import PermissionSettings
+from settings.of_route import EndpointSettings, RouteSettings
 from settings.of_servers import ServerSettings
 from settings.of_tools import ToolSettings
 
@@ -37,6 +38,7 @@ class Settings(  # the fields of the last come first
     AppSettings,
     SandboxSettings,
     RunSettings,
+    RouteSettings,
     ModelSettings,
     BaseSettings,
 ):
@@ -44,6 +46,7 @@ class Settings(  # the fields of the last come first
 
     model_config = SettingsConfigDict(
         env_prefix=PREFIX,
+        env_nested_delimiter="__",
         env_file=".env",
         env_file_encoding="utf-8",
         toml_file="hearth.toml",
@@ -58,6 +61,8 @@ class Settings(  # the fields of the last come first
             raise ValueError("engine is `endpoint`, so endpoint_url must name the server")
         if self.search_backend == "searxng" and not self.searxng_url:
             raise ValueError("search_backend is `searxng`, so searxng_url must name the server")
+        if fault := self.route_fault(_local_engines()):
+            raise ValueError(fault)
         return self
 
     @property
@@ -110,7 +115,13 @@ def load_settings(folder: Path = ROOT, **given: Any) -> Settings:
         raise SettingsError(_in_words(error), fix=_FIX) from None
     except (ValueError, OSError) as error:  # tomllib and unreadable files
         raise SettingsError(f"The settings files can't be read: {error}", fix=_FIX) from None
-    return Settings.model_construct(**dict(loaded))
+    # What was set and what is a default is told apart by the route.
+    return Settings.model_construct(_fields_set=loaded.model_fields_set, **dict(loaded))
+
+
+def _local_engines() -> tuple[str, ...]:
+    names = get_args(ModelSettings.model_fields["engine"].annotation)
+    return tuple(name for name in names if name not in ("auto", "endpoint"))
 
 
 _FIX = (
@@ -123,7 +134,8 @@ def _refuse_unknown_environment() -> None:
     """pydantic-settings passes over unknown environment variables; a typo must not be silent."""
     known = {PREFIX + name.upper() for name in Settings.model_fields}
     for name in os.environ:
-        if name.upper().startswith(PREFIX) and name.upper() not in known:
+        nested = name.upper().startswith(f"{PREFIX}ENDPOINTS__")
+        if name.upper().startswith(PREFIX) and name.upper() not in known and not nested:
             raise SettingsError(f"Unknown setting {name}.{_near(name.upper(), known)}", fix=_FIX)
 
 
@@ -153,12 +165,20 @@ def _in_words(error: ValidationError) -> str:
         name = ".".join(str(part) for part in fault["loc"])
         text = fault["msg"].removeprefix("Value error, ")
         if fault["type"] == "extra_forbidden":
-            bare = name.lower().removeprefix(PREFIX.lower())
-            lines.append(f"Unknown setting {name}.{_near(bare, set(Settings.model_fields))}")
+            bare = str(fault["loc"][-1]).lower().removeprefix(PREFIX.lower())
+            fields = EndpointSettings if len(fault["loc"]) > 1 else Settings
+            lines.append(f"Unknown setting {name}.{_near(bare, set(fields.model_fields))}")
         elif name:
-            secret = "key" in name or name.startswith("mcp")
+            secret = name.startswith("mcp") or _may_hold_a_key(fault)
             shown = "" if secret else f" (it is {fault['input']!r})"
             lines.append(f"Setting {name}: {text[0].lower()}{text[1:]}{shown}.")
         else:
             lines.append(f"Settings: {text}.")
     return "\n".join(lines)
+
+
+def _may_hold_a_key(fault: Any) -> bool:
+    """Whether the value that is at fault may hold a key: then it is not shown."""
+    place = [str(part) for part in fault["loc"]]
+    plain = isinstance(fault["input"], str | int | float | bool)
+    return "key" in ".".join(place) or not plain or (place[0] == "endpoints" and len(place) < 3)

@@ -9,14 +9,14 @@ from pydantic import SecretStr
 from settings.common import PREFIX
 from settings.load import Settings
 
-_NO_OPTION = {"mcp"}  # holds keys
+_NO_OPTION = {"mcp", "endpoints"}  # they hold keys
 
 
 def add_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Give a typer command that takes `**given` an option per setting: `--max-steps` and so on.
 
-    What is given stays text until `load_settings(**given)` checks it. Keys have no option:
-    everyone on a machine can read the command lines of its processes.
+    What is given stays text until `load_settings(**given)` checks it. Keys, and tables that
+    hold some, have no option: everyone on a machine can read the command lines of its processes.
     """
     import typer
 

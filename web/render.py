@@ -12,6 +12,7 @@ from typing import Any
 
 from agent.events import (
     Event,
+    ModelChanged,
     ModelReplied,
     Notice,
     OutputDelta,
@@ -82,6 +83,10 @@ class Transcript:
                 self.messages.append(_assistant(f"*{inline(event.text)}*"))
             case Notice():
                 self.messages.append(_assistant(f"*{inline(event.text)}*"))
+            case ModelChanged():
+                if self._step is not None:
+                    self._step.begin_again()
+                self.messages.append(_assistant(f"**{inline(event.text)}**"))
             case RunFinished():
                 if self._step is not None:
                     self._step.break_off()
@@ -149,6 +154,11 @@ class _Step:
                 self._seconds += event.seconds
                 done = "computed" if self._code else "replied"
                 self._close(f"{done}, {self._error}" if self._error else done)
+
+    def begin_again(self) -> None:
+        """What has streamed of the reply is void: another model is asked."""
+        self._thinking, self._text = "", ""
+        self._title("thinking")
 
     def draw(self) -> None:
         """Bring the message up to date."""

@@ -1,16 +1,17 @@
 """How the model that answers is to be talked to."""
 
-from serving.engines import Endpoint
-from serving.families import Family, family_for
-from serving.model_family import family_of_model
-from settings import Settings
+from collections.abc import Sequence
+from functools import partial
+
+from smolagents import Tool
+
+from agent import prompts
+from agent.manner import Manner
+from serving.families import FAMILIES
 
 
-def model_family(settings: Settings, endpoint: Endpoint) -> Family:
-    """The family of the model that answers; for a local one, its files are asked too.
-
-    The setting `family` goes over both. Raises SettingsError for one that does not exist.
-    """
-    if endpoint.engine == "endpoint" and not settings.family:
-        return family_for(endpoint.model_id)
-    return family_of_model(settings.model, endpoint.model_id, settings.family)
+def manner_of(name: str, tools: Sequence[Tool]) -> Manner:
+    """How a model of the family `name` is talked to in a session with these tools."""
+    family = FAMILIES[name]
+    told = partial(prompts.instructions, family.prompt, tools)
+    return Manner(family.name, told, family.remembers_turns)

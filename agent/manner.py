@@ -1,0 +1,45 @@
+"""How the model that answers is talked to, and the change to another one in the middle of a run."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from agent.context import OBSERVATION_CHARS
+
+
+@dataclass(frozen=True)
+class Manner:
+    """How a model is talked to: its family's name, the prompt that opens the conversation, or what
+    makes it from the first task, and whether it is shown the tasks before the present one.
+    """
+
+    family: str
+    instructions: str | Callable[[str], str]
+    remembers_turns: bool
+
+    def opening(self, task: str) -> str:
+        """The prompt that opens a conversation whose first task this is."""
+        made = self.instructions
+        return made if isinstance(made, str) else made(task)
+
+
+def settle(model: Any, failed: Exception | None, cancel: Any) -> Any:
+    """Have a model object that stands for several choose which of them answers next.
+
+    It has a method `settle(failed, cancel=…)`, which returns the change, or None, and raises where
+    none can answer. `failed` is the fault of the reply that was just asked for; it is raised where
+    the object stands for one model only.
+    """
+    choose = getattr(model, "settle", None)
+    if choose is not None:
+        return choose(failed, cancel=cancel)
+    if failed is not None:
+        raise failed
+    return None
+
+
+def observation_chars(model: Any) -> int:
+    """Most characters of an observation: never more than the context has tokens, which is about
+    a third of it."""
+    most: int = getattr(getattr(model, "family", None), "context_tokens", 32_768)
+    return min(OBSERVATION_CHARS, most)
