@@ -18,7 +18,8 @@ Again = Literal["no", "connection", "broken", "busy", "failed", "adapted"]
 # 520 to 524: a proxy's words for a server that does not answer; 529: overloaded.
 _BUSY = frozenset({408, 425, 429, 502, 503, 504, 520, 521, 522, 523, 524, 529})
 _CONTEXT = re.compile(
-    r"context[ _](?:length|window|size|limit)|context_length_exceeded|maximum (?:model|prompt) length"
+    r"context[ _](?:length|window|size|limit)|context_length_exceeded"
+    r"|maximum (?:model|prompt) length"
     r"|(?:prompt|input) is too long|too many (?:input )?tokens|input token count"
     r"|max_model_len",
     re.IGNORECASE,

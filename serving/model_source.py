@@ -59,6 +59,11 @@ def resolve_model(name: str) -> ModelSource:
         for candidate in (path, ROOT / path):
             if candidate.is_dir():
                 return _from_folder(candidate.resolve(), shown=name)
+            if candidate.is_file() and candidate.suffix == ".gguf":
+                raise InputError(
+                    f"{name} is a GGUF file, which llama.cpp alone runs.",
+                    fix="Set HEARTH_ENGINE to auto or llamacpp.",
+                )
             if candidate.is_file():
                 raise _no_model(name, "it is a file, not a folder with a model in it")
     except OSError as error:  # a folder on the way may not be entered, or the name is too long

@@ -57,7 +57,7 @@ def load(name: str, *, dtype: str, size: str, nf4: bool = False) -> Loaded:
         )
     repo, _, revision = name.partition("@")
     more = {"revision": revision} if revision else {}
-    model = AutoModelForCausalLM.from_pretrained(repo, **given, **more)
+    model: Any = AutoModelForCausalLM.from_pretrained(repo, **given, **more)
     if not cuda:
         model = model.float()  # half types are emulated on most CPUs
     elif not nf4:
@@ -108,7 +108,7 @@ def generate(
     # <think> is no special token in R1's distills, so it stays.
     streamer = TextIteratorStreamer(tokenizer, skip_prompt=True, skip_special_tokens=True)
     watch, faults = _Watch(), []
-    sampling = {"do_sample": False, "temperature": None, "top_p": None, "top_k": None}
+    sampling: dict[str, Any] = {"do_sample": False, "temperature": None, "top_p": None, "top_k": None}
     if temperature > 0:
         sampling = {"do_sample": True, "temperature": temperature, "top_p": top_p, "top_k": 0}
 

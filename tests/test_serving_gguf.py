@@ -16,6 +16,7 @@ from serving.gguf_file import Listed, read_gguf
 from serving.gguf_hub import choose
 from serving.gguf_source import names_gguf, resolve_gguf
 from serving.model_family import family_of_model
+from serving.model_source import resolve_model
 from serving.plan import Wishes, make_plan, named_hardware
 from serving.plan.gguf import UnknownShape, shape_of
 from serving.plan.source import find_model
@@ -144,6 +145,12 @@ def test_a_folder_and_a_name_that_are_none(bundled: Path, toy: Path, tmp_path: P
     with pytest.raises(InputError, match="holds no GGUF file") as caught:
         resolve_gguf(str(toy))
     assert "convert_hf_to_gguf.py" in caught.value.fix
+
+
+def test_other_engines_name_the_one_that_runs_it(bundled: Path) -> None:
+    with pytest.raises(InputError, match=r"a GGUF file, which llama\.cpp alone runs") as caught:
+        resolve_model(str(bundled))
+    assert "HEARTH_ENGINE" in caught.value.fix
 
 
 def test_which_names_are_ggufs(bundled: Path, toy: Path) -> None:
