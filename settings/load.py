@@ -59,6 +59,8 @@ class Settings(  # the fields of the last come first
     def _belong_together(self) -> "Settings":
         if self.engine == "endpoint" and not self.endpoint_url:
             raise ValueError("engine is `endpoint`, so endpoint_url must name the server")
+        if bool(self.vision_url) != bool(self.vision_model):
+            raise ValueError("vision_url and vision_model belong together: set both, or neither")
         if self.search_backend == "searxng" and not self.searxng_url:
             raise ValueError("search_backend is `searxng`, so searxng_url must name the server")
         if fault := self.route_fault(_local_engines()):

@@ -35,6 +35,7 @@ def test_order_of_sources(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
         ({"max_steps": 0}, ["max_steps"]),
         ({"temprature": 0.5}, ["temprature", "temperature"]),
         ({"search_backend": "searxng"}, ["searxng_url"]),
+        ({"vision_model": "qwen-vl"}, ["vision_url"]),
         ({"host": ""}, ["host"]),
         ({"endpoint_url": "http://"}, ["endpoint_url", "http://"]),
         ({"endpoint_url": "http://[::1"}, ["endpoint_url"]),
@@ -113,7 +114,7 @@ def test_every_setting_but_a_key_is_an_option(tmp_path: Path) -> None:
     assert (seen[0].max_steps, seen[0].data_dir, seen[0].temperature) == (3, tmp_path, 0.5)
     shown = CliRunner().invoke(app, ["--help"], env={"COLUMNS": "200"}).output
     missing = {n for n in Settings.model_fields if f"--{n.replace('_', '-')}" not in shown}
-    keys = {"endpoint_key", "huggingface_key", "openai_key", "anthropic_key"}
+    keys = {"endpoint_key", "huggingface_key", "openai_key", "anthropic_key", "vision_key"}
     assert missing == {*keys, "mcp", "endpoints"}, "tables hold keys too"
 
 

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from smolagents import Tool
 
+from agent.wiring.vision import describer
 from memory.history import History
 from memory.notes import Notes, format_hits
 from settings import Settings
@@ -36,7 +37,7 @@ def standard_tools(
         WebSearch(search or search_backend(settings)),
         VisitWebpage(),
         WikipediaSearch(),
-        ReadFile(workspace),
+        ReadFile(workspace, describe=describer(settings), speech_model=settings.speech_model),
         InspectTable(workspace),
         Calculate(),
         ConvertUnits(),
