@@ -4,6 +4,8 @@
 import time
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from serving.reply import ReplySplitter
 from tests.test_serving_reply import BLOCK, split
@@ -46,6 +48,7 @@ ACTS = {
     "broken": ('<｜tool▁call▁begin｜>function<｜tool▁sep｜>web_search\n```json\n{"query": ', None),
     "what is no Python": ('<｜tool▁call▁begin｜>f<｜tool▁sep｜>{"x": NaN}<｜tool▁call▁end｜>', None),
     "quoted": ("DeepSeek writes `<｜tool▁call▁begin｜>` there.", None),
+    "quoted, then a block": (f"DeepSeek writes `<｜tool▁call▁begin｜>` there.\n\n{BLOCK}", P),
     "a box in the code": ('```python\nfinal_answer(r"\\boxed{5}")\n```', 'final_answer(r"\\boxed{5}")'),
     "an answer before the code": (f"Final answer: 9\n{BLOCK}", P),
     "a function that was asked for": ("Here it is:\n\n```python\ndef add(a, b):\n    return a + b\n```\n\nIt adds.", "def add(a, b):\n    return a + b"),
@@ -133,6 +136,7 @@ TAGS = {
     "in a string": (True, f"```python\ns = '</think>'\n```\nno\n</think>\n\n{BLOCK}", "```python\ns = '</think>'\n```\nno", P),
     "another name": (False, f"<thinking>\n{BLOCK}\n</thinking>\n\nAnswer: 1", BLOCK, None),
     "a third name": (False, f"<thought>a</thought>\n{BLOCK}", "a", P),
+    "another name that nothing opened": (False, f"a</thinking>\n{BLOCK}", "", P),
     "names drafted": (True, f"<reasoning>\na\n</reasoning>\nb\n</think>\n\n{BLOCK}", "<reasoning>\na\n</reasoning>\nb", P),
     "end of the turn": (True, f"a<｜end▁of▁sentence｜><｜User｜>b\n</think>\n{BLOCK}", "a", None),
     "end of the turn quoted": (True, f"a `<｜end▁of▁sentence｜>`\n</think>\n{BLOCK}", "a `<｜end▁of▁sentence｜>`", P),
@@ -169,3 +173,29 @@ def test_nothing_takes_long(unit: str) -> None:
         started = time.process_time()
         split(raw, opens=False)
         assert time.process_time() - started < 0.5
+
+
+DRAFTS = st.sampled_from([
+    "I could run\n```python\nbad()\n```\n", "`</think>` ends it.\n", "So \\boxed{9}.\n", "Final answer: 9\n",
+    "<code>bad()</code>\n", "```python\ns = '</think>'  # or </think>\n```\n", '{"name": "f", "arguments": {}}\n',
+    "<reasoning>x</reasoning>\n", "最终答案：9。\n", "<answer>9</answer>\n", "> ```py\n> bad()\n> ```\n", "Wait, </think> comes last.\n",
+    "~~~python\nbad()\n~~~\n", "Hmm <think> again?\n", "the tag (</think>) and\n", "Observation: 9\n", "final_answer(9)\n", "\n", "<tool_call>\n", "等等，我再想想。\n",
+])  # fmt: skip
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    drafts=st.lists(DRAFTS, max_size=12),
+    ending=st.sampled_from([*ACTS.values(), *((text, None) for text, _ in ANSWERS.values())]),
+    size=st.integers(1, 60),
+    written=st.booleans(),
+)
+def test_whatever_is_drafted_the_same_comes_of_what_follows(
+    drafts: list[str], ending: tuple[str, str | None], size: int, written: bool
+) -> None:
+    thinking = "".join(drafts)
+    plain = split(f"x\n</think>\n\n{ending[0]}")
+    opener = "<think>\n" if written else ""
+    reply = split(f"{opener}{thinking}x\n</think>\n\n{ending[0]}", size=size)
+    assert (reply.code, reply.answer, reply.text) == (plain.code, plain.answer, plain.text)
+    assert reply.code == ending[1]
