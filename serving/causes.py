@@ -9,10 +9,12 @@ from typing import NamedTuple
 
 
 class Cause(NamedTuple):
-    """`what` completes "the engine ended: …"; `fix` is the user's next step."""
+    """`what` completes "the engine ended: …"; `fix` is the user's next step. `kind` is for what
+    can be done about it: `memory` (of any sort), `cache` (one conversation's), `damaged` files."""
 
     what: str
     fix: str
+    kind: str = ""
 
 
 _SMALLER = (
@@ -23,22 +25,31 @@ _SMALLER = (
 _TABLE: list[tuple[str, Cause]] = [
     (
         r"CUDA out of memory|torch\.OutOfMemoryError|CUDNN_STATUS_ALLOC_FAILED",
-        Cause("the GPU has too little memory for the model", _SMALLER),
+        Cause("the GPU has too little memory for the model", _SMALLER, "memory"),
     ),
     (
         r"Free memory on device .* is less than desired GPU memory utilization",
-        Cause("something else uses the GPU's memory", "Close it, or choose a smaller model."),
+        Cause(
+            "something else uses the GPU's memory",
+            "Close it, or choose a smaller model.",
+            "memory",
+        ),
     ),
     (
         r"No available memory for the cache blocks|larger than the available KV cache memory",
-        Cause("the memory holds the model, but not the cache for one conversation", _SMALLER),
+        Cause(
+            "the memory holds the model, but not the cache for one conversation",
+            _SMALLER,
+            "cache",
+        ),
     ),
     (
-        r"MemoryError|Cannot allocate memory|DefaultCPUAllocator: (can't|not enough)",
-        Cause("this machine has too little memory for the model", _SMALLER),
+        r"MemoryError|Cannot allocate memory|DefaultCPUAllocator: (can't|not enough)|"
+        r"std::bad_alloc|failed to allocate|unable to allocate|failed to create context",
+        Cause("this machine has too little memory for the model", _SMALLER, "memory"),
     ),
     (
-        r"address already in use|Errno 98|Errno 48",
+        r"address already in use|Errno 98|Errno 48|couldn't bind (HTTP )?server socket",
         Cause(
             "its port was taken by another program", "Set HEARTH_ENGINE_PORT to 0: any free one."
         ),
@@ -64,6 +75,7 @@ _TABLE: list[tuple[str, Cause]] = [
     ),
     (
         r"CUDA driver version is insufficient|no kernel image is available|CUDA error|"
+        r"driver on your system is too old|CUDA initialization: |"
         r"forward compatibility was attempted|libcudart|libcublas|Torch not compiled with CUDA",
         Cause(
             "CUDA, its driver and torch do not fit together",
@@ -79,8 +91,13 @@ _TABLE: list[tuple[str, Cause]] = [
         ),
     ),
     (
-        r"SafetensorError|InvalidHeader|corrupt|checksum",
-        Cause("the model's files are damaged", "Delete them and download or copy them again."),
+        r"SafetensorError|InvalidHeader|MetadataIncompleteBuffer|corrupt|checksum|"
+        r"not within the file bounds",
+        Cause(
+            "the model's files are damaged",
+            "Delete them and download or copy them again.",
+            "damaged",
+        ),
     ),
     (
         r"bitsandbytes.*(required|not found|install)|install -U bitsandbytes",
@@ -120,7 +137,7 @@ _TABLE: list[tuple[str, Cause]] = [
     (
         r"Unrecognized (model|configuration)|does not recognize this architecture|"
         r"has no attribute '\w+ForCausalLM'|Model architectures .* are not supported|"
-        r"has no vLLM implementation",
+        r"has no vLLM implementation|unknown model architecture",
         Cause("the engine does not know this architecture", "Choose another model."),
     ),
     (
@@ -138,7 +155,9 @@ def explain(log: str, code: int | None = None) -> Cause:
         if re.search(pattern, log, re.IGNORECASE):
             return cause
     if code == -signal.SIGKILL:
-        return Cause("it was killed (signal 9), most often because memory ran out", _SMALLER)
+        return Cause(
+            "it was killed (signal 9), most often because memory ran out", _SMALLER, "memory"
+        )
     if code is not None and code < 0:
         return Cause(f"it was ended by {_signal_name(-code)}", _LOOK)
     if code is None:

@@ -20,7 +20,7 @@ from serving import install
 from serving.fetch_gguf import MODEL
 from serving.gguf_source import GgufSource, names_gguf, resolve_gguf
 from serving.hardware import Accelerator, Hardware, look
-from serving.plan import ServingPlan, Wishes, make_plan
+from serving.plan import ServingPlan, make_plan
 from serving.plan.devices import devices
 from serving.plan.gguf import UnknownShape, shape_of
 from serving.plan.result import gib
@@ -29,6 +29,7 @@ from serving.plan.sizes import BASE_CONTEXT
 from serving.plan.source import find_model, on_disk
 from serving.ports import HOST
 from serving.row import Command, Engine, Plan, answers_health, engine_environment, threads_for
+from serving.smaller import wishes_of
 from serving.vllm_server import does_not_fit
 from settings import BUNDLED_MODEL, Settings
 
@@ -60,10 +61,10 @@ def plan_llamacpp(settings: Settings) -> Plan:
     if names_gguf(settings.model):
         found, serving = resolve_gguf(settings.model), None
         with contextlib.suppress(UnknownShape):  # of a model that has yet to be downloaded
-            serving = _plan_of(hardware, shape_of(found), found.source.model_id)
+            serving = _plan_of(settings, hardware, shape_of(found), found.source.model_id)
     else:
         named = find_model(settings.model, settings.model, lambda: hardware.hub)
-        serving = _plan_of(hardware, named.shape, settings.model)
+        serving = _plan_of(settings, hardware, named.shape, settings.model)
         found = resolve_gguf(serving.checkpoint)
         source = dataclasses.replace(found.source, model_id=settings.model, shown=settings.model)
         found = dataclasses.replace(found, source=source)
@@ -85,8 +86,9 @@ def takes_it(settings: Settings) -> bool:
     return fits and (on_disk(plan.checkpoint) or not on_disk(settings.model))
 
 
-def _plan_of(hardware: Hardware, shape: Shape, served_as: str) -> ServingPlan:
-    return make_plan(hardware, shape, Wishes(engine="llamacpp"), have=on_disk, served_as=served_as)
+def _plan_of(settings: Settings, hardware: Hardware, shape: Shape, served_as: str) -> ServingPlan:
+    wishes = wishes_of(settings, "llamacpp")
+    return make_plan(hardware, shape, wishes, have=on_disk, served_as=served_as)
 
 
 def _plan(

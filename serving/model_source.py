@@ -9,7 +9,7 @@ import hashlib
 import json
 import re
 import struct
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -255,7 +255,7 @@ def _from_hub(model_id: str) -> ModelSource:
 
 
 def _to_download(model_id: str, repo: str, revision: str | None, why: Any) -> ModelSource:
-    """What the engine would download; raises EngineError when it can't or mustn't."""
+    """What is to be downloaded; raises EngineError when it can't or mustn't be."""
     from huggingface_hub import HfApi
     from huggingface_hub import errors as hub
 
@@ -278,6 +278,16 @@ def _to_download(model_id: str, repo: str, revision: str | None, why: Any) -> Mo
         download_bytes=sum(file.size for file in files),
         files=files,
     )
+
+
+def listed_on_hub(loaded_id: str, source: ModelSource) -> ModelSource:
+    """A hub model that is on this machine, with the files that the hub lists for it.
+
+    Raises EngineError when the hub can't be asked.
+    """
+    repo, _, revision = loaded_id.partition("@")
+    fresh = _to_download(loaded_id, repo, revision or None, "damaged")
+    return replace(source, files=fresh.files, download_bytes=fresh.download_bytes)
 
 
 def hub_error(error: Exception, model_id: str, how: str) -> EngineError:

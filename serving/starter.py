@@ -7,19 +7,23 @@ import secrets
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from errors import Cancelled, EngineError
 from serving.fetch import fetch_model
 from serving.first_reply import family_of
 from serving.launch import Launch
+from serving.model_source import ModelSource, listed_on_hub
 from serving.ports import PortHold
 from serving.progress import Measure, Progress
 from serving.row import Engine, Plan, Say
+from serving.smaller import next_step
 from serving.starting import StartNote
 from serving.state import Process, Record, unwritable
 from settings import Settings
 
+_MOST_STEPS = 4  # towards a plan that fits, each of which may take minutes
 Keep = Callable[[Record], None]
 
 
@@ -45,6 +49,8 @@ class Starter:
         self._say, self._tell, self._stopping = say, measure, stopping
         self._hold: PortHold | None = None
         self._note: StartNote | None = None
+        self._steps: list[str] = []
+        self._checked = False
 
     @property
     def folder(self) -> Path:
@@ -55,16 +61,17 @@ class Starter:
     def _logs(self) -> Path:
         return self.settings.data_dir / "logs"
 
-    def fetch(self, *, check: bool = False) -> bool:
-        """Download what the plan's model lacks on this machine; returns whether anything came.
-
-        With `check`, what is there is compared with its checksums first. Raises EngineError.
-        """
+    def fetch(self) -> None:
+        """Download what the plan's model lacks on this machine. Raises EngineError."""
         source = self.plan.source
         if not source.files:
-            return False
+            return
         if self.plan.obstacle is not None:  # before gigabytes are downloaded for nothing
             raise self.plan.obstacle
+        self._bring(source)
+
+    def _bring(self, source: ModelSource, *, check: bool = False) -> bool:
+        """Download the files of `source`, and plan anew; returns whether anything came."""
         self._begin_note()
         try:
             came = fetch_model(
@@ -88,11 +95,55 @@ class Starter:
         return came
 
     def start(self, port: int, key: str, keep: Keep, use_file: Path) -> Record:
-        """Start the engine and wait until it answers. `keep` stores its record at once.
+        """Start the engine and wait until it answers; where its memory does not suffice, or a file
+        of its model is damaged, mend that and try again. `keep` stores its record at once.
 
         `port` and `key` are those to have again, 0 and empty for new ones; `use_file` is what
         those who use it hold a lock on. Raises EngineError.
         """
+        for _ in range(_MOST_STEPS):
+            try:
+                return self._start_once(port, key, keep, use_file)
+            except EngineError as error:
+                if not self._mends(error):
+                    raise
+        return self._start_once(port, key, keep, use_file)
+
+    def _mends(self, error: EngineError) -> bool:
+        """Whether the next try may go better; what was not done about it is added to the error."""
+        launch = self.launch
+        cause = launch.cause if launch is not None else None
+        if launch is None or cause is None or cause.kind not in ("memory", "cache", "damaged"):
+            return False
+        launch.process.stop()  # one that gives no reply still runs
+        launch.cause = None
+        if cause.kind == "damaged":
+            return self._fetches_again()
+        step = next_step(self.settings, self.row.name, cause.kind)
+        if step is None:
+            return False
+        how = self.settings.engine_smaller
+        if how == "never" or (how == "same" and not step.same_model):
+            error.fix += f"\nThe next smaller plan is {step.said}: set {step.as_settings}"
+            return False
+        self._say(f"{error.message} Trying {step.said} (for good: {step.as_settings}).")
+        self.settings = self.settings.model_copy(update=dict(step.changes))
+        assert self.row.plan is not None
+        self.plan = self.row.plan(self.settings)
+        self.fetch()
+        self._steps.append(step.said)
+        return True
+
+    def _fetches_again(self) -> bool:
+        """Whether a damaged file of a hub model was found and fetched anew; done once."""
+        if self._checked or not self.plan.source.from_hub:
+            return False
+        self._checked = True
+        source = listed_on_hub(self.plan.loaded_id, self.plan.source)
+        self._say("comparing the model's files with their published checksums")
+        return self._bring(source, check=True)
+
+    def _start_once(self, port: int, key: str, keep: Keep, use_file: Path) -> Record:
         go_on = self.patience()
         go_on()
         hold = self._take_port(port)
@@ -130,6 +181,9 @@ class Starter:
             launch.await_ready(go_on, self._say, self._measure)
         finally:
             self._end_note()
+        if self._steps:
+            said = f"The memory did not suffice, so it runs with {'; '.join(self._steps)}."
+            launch.endpoint = replace(launch.endpoint, notice=said)
         return record
 
     def patience(self) -> Callable[[], float]:

@@ -25,6 +25,7 @@ from serving.plan.result import gib
 from serving.plan.source import Found, find_model, on_disk
 from serving.ports import HOST
 from serving.row import Command, Plan, data_type, engine_environment, threads_for
+from serving.smaller import wishes_of
 from settings import BUNDLED_MODEL, Settings
 
 _IN_VLLM = Path(__file__).with_name("in_vllm")
@@ -98,7 +99,7 @@ def is_planned(settings: Settings, engine: str, has: Callable[[Hardware], bool])
 
 def wishes(settings: Settings, engine: str | None) -> Wishes:
     """What the settings ask of a plan."""
-    return Wishes(engine=engine, checkpoint="bf16" if settings.quantize == "none" else None)
+    return wishes_of(settings, engine, "bf16" if settings.quantize == "none" else None)
 
 
 def _found(settings: Settings, hardware: Hardware) -> Found:
@@ -153,6 +154,8 @@ def identity(settings: Settings, source: ModelSource, device: str) -> dict[str, 
         "files": source.fingerprint,
         "device": device,
         "port": str(settings.engine_port),
+        "context": str(settings.engine_context or ""),
+        "spare": f"{settings.engine_spare_gb:g}",
     }
 
 
@@ -168,7 +171,8 @@ def _on_cpu(settings: Settings, source: ModelSource, hardware: Hardware) -> Plan
     arguments = [
         f"--served-model-name={source.model_id}",  # a name may begin with a dash
         *("--dtype", dtype),
-        *("--max-model-len", "auto"),  # the longest whose cache fits, at most the model's own
+        # auto: the longest whose cache fits, at most the model's own
+        *("--max-model-len", str(settings.engine_context or "auto")),
         *("--max-num-seqs", str(_CPU_SEQUENCES)),
         *("--block-size", str(_CPU_BLOCK)),
         "--enable-prompt-tokens-details",  # how much of a prompt came from the prefix cache

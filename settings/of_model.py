@@ -41,6 +41,25 @@ class ModelSettings(BaseModel):
         le=A_WEEK,
         description="How long a local engine may take until it answers, in seconds.",
     )
+    engine_context: int | None = Field(
+        None,
+        ge=256,
+        description="Tokens of context of a local vLLM or llama.cpp engine; empty takes the "
+        "plan's.",
+    )
+    engine_spare_gb: float = Field(
+        0,
+        ge=0,
+        le=10_000,
+        description="Memory that the plan of a local vLLM or llama.cpp engine leaves free, in "
+        "10^9 bytes, beside what it leaves anyway.",
+    )
+    engine_smaller: Literal["same", "any", "never"] = Field(
+        "same",
+        description="What happens when a local engine runs out of memory at its start: `same` "
+        "takes the next smaller plan of the same model, `any` also a smaller model, `never` none; "
+        "what isn't taken is offered.",
+    )
     engine_keep_minutes: float = Field(
         0,
         ge=0,
@@ -84,7 +103,9 @@ class ModelSettings(BaseModel):
     def _endpoint_address(cls, value: str) -> str:
         return http_address(value)
 
-    @field_validator("temperature", "top_p", "max_tokens", "thinking_tokens", mode="before")
+    @field_validator(
+        "engine_context", "temperature", "top_p", "max_tokens", "thinking_tokens", mode="before"
+    )
     @classmethod
     def _empty_takes_the_family_s(cls, value: Any) -> Any:
         return None if value == "" else value

@@ -4,7 +4,8 @@ It starts in a tenth of a second, so that a test can kill it many times. Run as
 `stub_engine.py PORT MODEL [FAULT]`; the key comes in ENGINE_API_KEY, as for real engines.
 FAULT: `exit` ends at once with an error, `silent` never listens, `stubborn` ignores SIGTERM
 and starts a child that does too, `refuses` answers completions with 500, `garbage` says
-`!!!!`, as a model does whose half-precision numbers overflow.
+`!!!!`, as a model does whose half-precision numbers overflow. `steps:N` answers a task that counts
+in N steps of code, slowly, and then states the number N.
 """
 
 import json
@@ -30,18 +31,29 @@ class Handler(BaseHTTPRequestHandler):
             self.reply(200, {"data": [{"id": MODEL}]})
 
     def do_POST(self) -> None:
-        self.rfile.read(int(self.headers.get("content-length", 0)))
+        asked = json.loads(self.rfile.read(int(self.headers.get("content-length", 0))) or "{}")
         if FAULT == "refuses":
             self.reply(500, {})
             return
         self.send_response(200)
         self.send_header("content-type", "text/event-stream")
         self.end_headers()
-        said = "!" * 40 if FAULT == "garbage" else "17 and 25.</think>That is 42."
-        for delta, finish in (({"content": said}, None), ({}, "stop")):
+        said = ["!" * 40 if FAULT == "garbage" else "17 and 25.</think>That is 42."]
+        if FAULT.startswith("steps:") and "count" in json.dumps(asked["messages"]):
+            said = self.step(asked["messages"], int(FAULT.partition(":")[2]))
+        for delta, finish in [*(({"content": piece}, None) for piece in said), ({}, "stop")]:
             choice = {"index": 0, "delta": delta, "finish_reason": finish}
             self.wfile.write(f"data: {json.dumps({'choices': [choice]})}\n\n".encode())
+            self.wfile.flush()
+            time.sleep(0.1 if len(said) > 1 else 0)
         self.wfile.write(b"data: [DONE]\n\n")
+
+    def step(self, messages: list[dict], steps: int) -> list[str]:
+        done = sum(message["role"] == "assistant" for message in messages)
+        if done < steps:
+            code = f"thon\nprint('step', {done + 1})\n"
+            return ["I count.</think>Next", ":\n```py", code, "```\n"]
+        return ["Done.</think>", f"Final answer: {steps}"]
 
     def reply(self, status: int, data: dict) -> None:
         body = json.dumps(data).encode()

@@ -41,7 +41,7 @@ def make_plan(
     plan = _on_best_device(hardware, shape, wishes, have, served_as)
     if plan.fits:
         return plan
-    return dataclasses.replace(plan, next=_smaller(hardware, shape, wishes, have, plan))
+    return dataclasses.replace(plan, next=smaller_model(hardware, shape, wishes, have, plan))
 
 
 def _check(wishes: Wishes, shape: Shape) -> None:
@@ -59,7 +59,7 @@ def _check(wishes: Wishes, shape: Shape) -> None:
         raise SettingsError(
             f"A context of {wishes.context:,} tokens can't be: {shape.model_id} knows "
             f"1 to {shape.context:,}.",
-            fix="Give --context a number in that range, or leave it away.",
+            fix="Give --context (HEARTH_ENGINE_CONTEXT) a number in that range, or leave it away.",
         )
 
 
@@ -271,7 +271,7 @@ def _losers(best: Sized, sized: list[Sized]) -> list[Rejected]:
     return lost
 
 
-def _smaller(
+def smaller_model(
     hardware: Hardware, shape: Shape, wishes: Wishes, have: Have, plan: ServingPlan
 ) -> ServingPlan | None:
     """The plan for the largest smaller model of the family that fits, then for another engine."""
