@@ -1,15 +1,27 @@
 """A run that goes on with another model: the whole agent, on two servers."""
 
+import io
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from agent.build import Hearth
-from agent.events import Event, ModelChanged, RunFinished, event_from_dict, event_to_dict
+from agent.console import show
+from agent.events import (
+    Event,
+    ModelChanged,
+    RunFinished,
+    StepStarted,
+    ThinkingDelta,
+    event_from_dict,
+    event_to_dict,
+)
 from agent.resume import shape_from_events
 from settings import load_settings
 from tests.fake_openai import FakeOpenAI, Turn
+from web.render import Transcript
 
 R1 = "Think.\n</think>\n\n```python\n{}\n```"
 PLAIN = "```python\n{}\n```"
@@ -110,3 +122,16 @@ def test_a_run_that_failed_is_resumed_on_another_model(tmp_path: Path, other: Fa
     [change] = changes(events)
     assert (change.from_model, change.to_model) == ("deepseek-r1-distill", "b")
     assert isinstance(events[-1], RunFinished) and events[-1].answer == "42"
+
+
+def test_the_page_and_the_terminal_show_it() -> None:
+    change = ModelChanged(1, "big", "tiny", "tiny", "big is *down*.", "main", "bundled")
+    begun = [StepStarted(1), ThinkingDelta(1, "void"), change, ThinkingDelta(1, "anew")]
+    transcript = Transcript(lambda name: None)
+    transcript.add(begun)
+    page = "\n".join(str(message["content"]) for message in transcript.messages)
+    assert "anew" in page and "void" not in page, "what had streamed is gone"
+    assert "tiny" in page and r"big is \*down\*" in page
+    console = Console(file=io.StringIO(), width=200)
+    show([*begun, RunFinished("answered", "1")], console)
+    assert "tiny (bundled) answers from here on, not big" in console.file.getvalue()  # type: ignore[attr-defined]
