@@ -36,6 +36,8 @@ class Reader:
     """Has one engine read prompts after one another."""
 
     def __init__(self, server: Server) -> None:
+        self.told = False
+        """Whether the engine says how much it had."""
         self._server = server
         self._before: list[list[int]] = []
 
@@ -50,6 +52,7 @@ class Reader:
             rendered = http.post(f"{self._server.root}/tokenize", json=chat)
         usage = reply.json()["usage"]
         details = usage.get("prompt_tokens_details") or {}
+        self.told = "cached_tokens" in details
         ids = rendered.json().get("tokens") if rendered.status_code == 200 else None
         common = None
         if isinstance(ids, list):

@@ -139,7 +139,13 @@ def share_of_bandwidth(side: Side, given: argparse.Namespace) -> None:
     read = bytes_a_token(side.plan, side.endpoint.model_id)
     one = side.found["streams"].get("1")
     if not (one and speed and read):
-        lacks = "one stream" if not one else "its weights" if speed else "how fast its memory is"
+        lacks = (
+            "one stream"
+            if not one
+            else "the size of its weights"
+            if speed
+            else "the speed of its memory"
+        )
         print(f"  share of the memory's bandwidth: {lacks} is not known ({device or 'no device'})")
         return
     tokens = statistics.median(one["tokens_a_second_of_one"])
@@ -158,7 +164,9 @@ def share_of_bandwidth(side: Side, given: argparse.Namespace) -> None:
 
 def prefix(side: Side, given: argparse.Namespace) -> None:
     """The prefix cache on runs of the whole agent."""
-    if not side.server.is_vllm:
+    reader = prefix_cache.Reader(side.server)
+    reader.read(streams.prompt(given.words))
+    if not reader.told:
         print("  prefix cache: none that it tells of")
         return
     reads: list[list[prefix_cache.Read]] = []
@@ -171,7 +179,7 @@ def prefix(side: Side, given: argparse.Namespace) -> None:
     if again:
         print(f"    first step of a later session: {statistics.median(again):.1%} in the cache")
     side.found["scripted_runs"] = [[dataclasses.asdict(read) for read in run] for run in reads]
-    if given.own:
+    if given.own and side.server.is_vllm:
         own_runs(side, given.own)
 
 

@@ -13,12 +13,12 @@ def bytes_a_token(plan: Plan | None, model_id: str) -> int | None:
     """Bytes, in the format that the engine of `plan` holds its weights in.
 
     Without a plan, for a server elsewhere, the format is that of the model's name. None where
-    neither the files nor a known model say the shape.
+    neither the files nor a known model say how many they are.
     """
     loaded = plan.loaded_id if plan else model_id
     config = _config(plan, loaded)
-    if config is None:
-        return None
+    if config is None:  # a GGUF file: all of it
+        return plan.source.weight_bytes or None if plan is not None else None
     shape = shape_from_config(config, model_id, "its config.json")
     form = _format(plan, loaded) or shape.quantized or "bf16"
     if form not in FORMATS:
@@ -28,8 +28,9 @@ def bytes_a_token(plan: Plan | None, model_id: str) -> int | None:
 
 
 def _config(plan: Plan | None, loaded: str) -> dict[str, Any] | None:
-    if plan is not None and plan.source.folder is not None:
-        config: dict[str, Any] = json.loads((plan.source.folder / "config.json").read_text())
+    folder = plan.source.folder if plan is not None else None
+    if folder is not None and (folder / "config.json").is_file():
+        config: dict[str, Any] = json.loads((folder / "config.json").read_text())
         return config
     name = loaded.rpartition("/")[2].lower()
     bare = ((known.rpartition("/")[2].lower(), known) for known in CONFIGS)
