@@ -94,6 +94,8 @@ _TABLE = {
     "wikipediaapi": ("", "the tool wikipedia_search(query)"),
     "duckduckgo_search": ("", "the tool web_search(query)"),
     "ddgs": ("", "the tool web_search(query)"),
+    "youtube_transcript_api": ("", "the tool youtube_transcript(url)"),
+    "waybackpy": ("", "the tool archived_page(url)"),
     "googlesearch": ("", "the tool web_search(query)"),
     "serpapi": ("", "the tool web_search(query)"),
     "tavily": ("", "the tool web_search(query)"),

@@ -61,8 +61,9 @@ class Settings(  # the fields of the last come first
             raise ValueError("engine is `endpoint`, so endpoint_url must name the server")
         if bool(self.vision_url) != bool(self.vision_model):
             raise ValueError("vision_url and vision_model belong together: set both, or neither")
-        if self.search_backend == "searxng" and not self.searxng_url:
-            raise ValueError("search_backend is `searxng`, so searxng_url must name the server")
+        for backend in self.search_order:
+            if lacking := self.lacks(backend):
+                raise ValueError(f"search_backends names {backend}, so {lacking} must be set")
         if fault := self.route_fault(_local_engines()):
             raise ValueError(fault)
         return self

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 import typer
+from pydantic import SecretStr
 from typer.testing import CliRunner
 
 from errors import SettingsError
@@ -34,8 +35,14 @@ def test_order_of_sources(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
         ({"endpoint_url": "localhost:8000"}, ["endpoint_url", "http://"]),
         ({"max_steps": 0}, ["max_steps"]),
         ({"temprature": 0.5}, ["temprature", "temperature"]),
-        ({"search_backend": "searxng"}, ["searxng_url"]),
         ({"vision_model": "qwen-vl"}, ["vision_url"]),
+        ({"search_backends": "ddgs,searxng"}, ["searxng_url"]),
+        ({"search_backends": "brave"}, ["brave_api_key"]),
+        ({"search_backends": "ddgs,google"}, ["search_backends", "`auto`", "tavily"]),
+        ({"search_backends": "ddgs, ddgs"}, ["search_backends", "each once"]),
+        ({"search_backend": "ddgs"}, ["search_backend", "Did you mean search_backends"]),
+        ({"web_allow": "http://localhost"}, ["web_allow", "http:"]),
+        ({"web_allow": "10.0.0.0/64"}, ["web_allow", "10.0.0.0/64"]),
         ({"host": ""}, ["host"]),
         ({"endpoint_url": "http://"}, ["endpoint_url", "http://"]),
         ({"endpoint_url": "http://[::1"}, ["endpoint_url"]),
@@ -114,8 +121,9 @@ def test_every_setting_but_a_key_is_an_option(tmp_path: Path) -> None:
     assert (seen[0].max_steps, seen[0].data_dir, seen[0].temperature) == (3, tmp_path, 0.5)
     shown = CliRunner().invoke(app, ["--help"], env={"COLUMNS": "200"}).output
     missing = {n for n in Settings.model_fields if f"--{n.replace('_', '-')}" not in shown}
-    keys = {"endpoint_key", "huggingface_key", "openai_key", "anthropic_key", "vision_key"}
-    assert missing == {*keys, "mcp", "endpoints"}, "tables hold keys too"
+    keys = {n for n, info in Settings.model_fields.items() if info.annotation is SecretStr}
+    assert {"endpoint_key", "serper_api_key"} <= keys
+    assert missing == keys | {"mcp", "endpoints"}, "tables hold keys too"
 
 
 def test_a_key_is_never_shown(tmp_path: Path) -> None:

@@ -12,10 +12,14 @@ import pytest
 from smolagents import Tool
 
 from errors import ToolError
+from tools.archived_page import ArchivedPage
 from tools.calculate import Calculate
 from tools.convert_units import ConvertUnits
 from tools.date_info import DateInfo
+from tools.fetch import Ask, Fetched
 from tools.inspect_table import InspectTable
+from tools.mediawiki import Wikipedia
+from tools.pages import Pages
 from tools.read_file import ReadFile
 from tools.read_note import ReadNote
 from tools.remember import Remember
@@ -23,10 +27,18 @@ from tools.search_history import SearchHistory
 from tools.search_notes import SearchNotes
 from tools.visit_webpage import VisitWebpage
 from tools.web_search import SearchResult, WebSearch
+from tools.wikipedia_page import WikipediaPage
 from tools.wikipedia_search import WikipediaSearch
+from tools.youtube_transcript import YoutubeTranscript
 
 ROOT = Path(__file__).resolve().parent.parent
 TABLE = "a,b\n1,x\n"
+
+
+def no_web(_: Ask) -> Fetched:
+    """A web that is not there."""
+    raise ToolError("There is no network.", "Go on without it.", seen_as=ConnectionError)
+
 
 # name → (how to build it, arguments of a call that works without a network or None)
 TOOLS: dict[str, tuple[Callable[[Path], Tool], dict[str, Any] | None]] = {
@@ -36,6 +48,9 @@ TOOLS: dict[str, tuple[Callable[[Path], Tool], dict[str, Any] | None]] = {
     ),
     "visit_webpage": (lambda _: VisitWebpage(), None),
     "wikipedia_search": (lambda _: WikipediaSearch(), None),
+    "wikipedia_page": (lambda _: WikipediaPage(Wikipedia(no_web)), None),
+    "archived_page": (lambda _: ArchivedPage(no_web, Pages(no_web)), None),
+    "youtube_transcript": (lambda _: YoutubeTranscript(no_web), None),
     "read_file": (ReadFile, {"path": "t.csv"}),
     "inspect_table": (InspectTable, {"path": "t.csv"}),
     "calculate": (lambda _: Calculate(), {"expression": "1 + 1"}),
@@ -73,7 +88,7 @@ def test_its_face(workspace: Path, name: str) -> None:
 
 def test_all_faces_fit_a_small_context(workspace: Path) -> None:
     text = "\n".join(build(workspace).to_code_prompt() for build, _ in TOOLS.values())
-    assert len(text) < 6_000, "about 1,500 tokens"
+    assert len(text) < 7_000, "of which a prompt lists 1,500 tokens: agent/selection.py"
 
 
 WORKING = {name: call for name, (_, call) in TOOLS.items() if call}

@@ -30,7 +30,7 @@ from tools.text import visible
 ELSEWHERE = {"McpTool", "Borrowed", "Space"}
 """Their faces are those of what they stand for; they have tests of their own."""
 PLAIN = {
-    *("web_search", "visit_webpage", "wikipedia_search", "calculate"),
+    "calculate",
     *("search_notes", "search_history", "remember"),
 }
 """Tools that declare nothing yet; every other one must."""

@@ -1,14 +1,23 @@
-"""Search: the web through SearXNG's protocol and Wikipedia through MediaWiki's, with faults."""
+"""web_search: its engines in the formats they answer in, their order, faults and pauses."""
 
+import inspect
 import json
 import urllib.parse
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
+from errors import ToolError
 from settings import Settings
-from tests.trap_site import Page, Site, body, broken, no_http, silence, status, text
-from tools.web_search import DdgsSearch, SearchResult, SearxngSearch, WebSearch, search_backend
-from tools.wikipedia_search import WikipediaSearch
+from tests.trap_site import Page, Site, body, broken, no_http, send, silence, status, text
+from tools.fetch import Ask, Fetched, FetchFunction, Limits, fetch
+from tools.search_backends import Backend, BackendFault, Brave, Ddgs, Searxng, Serper, Tavily
+from tools.search_chain import SearchChain, search_chain
+from tools.web_search import SearchResult, WebSearch
+from tools.web_state import WebState
+
+KEY = "k3y-of-mine"
 
 
 @pytest.fixture(autouse=True)
@@ -18,27 +27,38 @@ def no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name.upper(), raising=False)
 
 
-class TestSearch:
-    RESULTS = (
-        SearchResult("Rubjerg  Knude", "https://a.example/x", "A lighthouse,\n23 m high."),
-        SearchResult("", "https://b.example", ""),
-        SearchResult("Third", "https://c.example", "word " * 200),
-    )
+RESULTS = (
+    SearchResult("Rubjerg  Knude", "https://a.example/x", "A lighthouse,\n23 m high."),
+    SearchResult("", "https://b.example", ""),
+    SearchResult("Third", "https://c.example", "word " * 200),
+)
 
+
+class TestTool:
     def test_the_format_is_the_one_agents_know(self) -> None:
-        tool = WebSearch(lambda query, most: list(self.RESULTS[:2]))
+        tool = WebSearch(lambda query, most: list(RESULTS[:2]))
         assert tool(query="lighthouse") == (
             "1. Rubjerg Knude\n   https://a.example/x\n   A lighthouse, 23 m high.\n"
             "2. (no title)\n   https://b.example"
         )
         assert WebSearch(lambda *_: [])(query=" no\nsuch ") == "No results for 'no such'."
 
+    def test_a_date_stands_before_the_snippet(self) -> None:
+        found = [
+            SearchResult("A", "https://a.example", "Words.", "2024-05-01"),
+            SearchResult("B", "https://b.example", date="3 days ago"),
+        ]
+        assert WebSearch(lambda *_: found)(query="x") == (
+            "1. A\n   https://a.example\n   2024-05-01: Words.\n"
+            "2. B\n   https://b.example\n   3 days ago"
+        )
+
     def test_numbers_of_results(self) -> None:
         asked: list[int] = []
 
         def search(query: str, most: int) -> list[SearchResult]:
             asked.append(most)
-            return list(self.RESULTS)
+            return list(RESULTS)
 
         tool = WebSearch(search)
         assert "2." not in tool(query="x", max_results=1)
@@ -47,119 +67,369 @@ class TestSearch:
         tool(query="x", max_results=None)
         assert asked == [1, 5, 10, 5]
         assert len(tool(query="x")) < 700, "snippets are cut"
-        with pytest.raises(ValueError, match="empty"):
+        with pytest.raises(ToolError, match="empty"):
             tool(query="  ")
 
-    @staticmethod
-    def searxng(page: Page) -> Site:
-        return Site({"/search": page, "/sub/search": page})
 
-    def test_searxng(self) -> None:
-        rows = [
-            {"title": "T1", "url": "https://a.example", "content": "one", "engine": "x"},
-            {"title": None, "url": "https://b.example"},
-            {"title": "no address"},
-            {"title": "T3", "url": "https://c.example", "content": "three"},
-        ]
-        reply = body(json.dumps({"query": "q", "results": rows}).encode(), "application/json")
-        with self.searxng(reply) as site:
-            found = SearxngSearch(site.url("/sub/"))("käse & brot", 2)
+def getter(seconds: float = 0.5) -> FetchFunction:
+    """As the app fetches, but from this machine too."""
+    limits = Limits(2_000_000, seconds, frozenset(["127.0.0.1"]))
+    return lambda ask: fetch(ask, limits)
+
+
+# The engines' own formats, cut down: serper.dev/playground, api-dashboard.search.brave.com,
+# docs.tavily.com, docs.searxng.org.
+SERPER = {
+    "searchParameters": {"q": "käse & brot", "type": "search", "engine": "google"},
+    "answerBox": {"snippet": "x", "title": "y", "link": "https://z.example"},
+    "organic": [
+        {"title": "T1", "link": "https://a.example", "snippet": "one", "position": 1},
+        {"title": "T2", "link": "https://b.example", "snippet": "two", "date": "May 1, 2024"},
+        {"title": "no address", "position": 3},
+    ],
+    "credits": 1,
+}
+BRAVE = {
+    "type": "search",
+    "query": {"original": "käse & brot"},
+    "web": {
+        "type": "search",
+        "results": [
+            {"title": "T1", "url": "https://a.example", "description": "one"},
+            {
+                "title": "T2",
+                "url": "https://b.example",
+                "description": "two",
+                "page_age": "2024-05-01T07:00:00",
+                "age": "May 1, 2024",
+            },
+        ],
+    },
+}
+TAVILY = {
+    "query": "käse & brot",
+    "answer": None,
+    "images": [],
+    "results": [
+        {"title": "T1", "url": "https://a.example", "content": "one", "score": 0.9},
+        {
+            "title": "T2",
+            "url": "https://b.example",
+            "content": "two",
+            "published_date": "2024-05-01T00:00:00Z",
+        },
+    ],
+    "response_time": 1.2,
+}
+SEARXNG = {
+    "query": "käse & brot",
+    "number_of_results": 0,
+    "results": [
+        {"title": "T1", "url": "https://a.example", "content": "one", "publishedDate": None},
+        {
+            "title": "T2",
+            "url": "https://b.example",
+            "content": "two",
+            "publishedDate": "2024-05-01T00:00:00",
+        },
+        {"title": "no address"},
+        7,
+    ],
+    "unresponsive_engines": [["google", "CAPTCHA"]],
+}
+Build = Callable[[FetchFunction, str], Backend]
+ENGINES: dict[str, tuple[Build, object]] = {
+    "serper": (lambda get, address: Serper(get, KEY, address), SERPER),
+    "brave": (lambda get, address: Brave(get, KEY, address), BRAVE),
+    "tavily": (lambda get, address: Tavily(get, KEY, address), TAVILY),
+    "searxng": (lambda get, address: Searxng(get, address.removesuffix("/search")), SEARXNG),
+}
+
+
+def as_json(value: object, code: int = 200, **headers: str) -> Page:
+    page = body(json.dumps(value).encode(), "application/json", **headers)
+    if code == 200:
+        return page
+    return lambda handler: send(handler, json.dumps(value).encode(), dict(headers), code)
+
+
+class TestEngines:
+    @pytest.mark.parametrize("name", ENGINES)
+    def test_results_with_their_dates(self, name: str) -> None:
+        build, reply = ENGINES[name]
+        with Site({"/search": as_json(reply)}) as site:
+            found = build(getter(), site.url("/search"))("käse & brot", 10)
             path, _ = site.asked[-1]
-        assert [r.address for r in found] == ["https://a.example", "https://b.example"]
-        asked = urllib.parse.parse_qs(urllib.parse.urlsplit(path).query)
-        assert asked == {"q": ["käse & brot"], "format": ["json"]}
+        assert [(r.title, r.address, r.snippet) for r in found] == [
+            ("T1", "https://a.example", "one"),
+            ("T2", "https://b.example", "two"),
+        ]
+        assert found[0].date == ""
+        assert found[1].date == ("May 1, 2024" if name == "serper" else "2024-05-01")
+        assert KEY not in path
+        if name in ("brave", "searxng"):
+            asked = urllib.parse.parse_qs(urllib.parse.urlsplit(path).query)
+            assert asked["q"] == ["käse & brot"]
 
+    def test_how_keys_and_questions_are_sent(self) -> None:
+        seen: list[Ask] = []
+
+        def get(ask: Ask) -> Fetched:
+            seen.append(ask)
+            return Fetched(ask.address, "application/json", None, b'{"organic":[],"results":[]}')
+
+        for build in (Serper, Brave, Tavily):
+            build(get, KEY)("q", 10)
+        serper, brave, tavily = seen
+        assert serper.headers["X-API-KEY"] == KEY
+        assert json.loads(serper.body or b"") == {"q": "q", "num": 10}
+        assert brave.headers["X-Subscription-Token"] == KEY
+        assert tavily.headers["Authorization"] == f"Bearer {KEY}"
+        assert json.loads(tavily.body or b"") == {"query": "q", "max_results": 10}
+        assert {ask.redirects for ask in seen} == {0}, "a redirect would carry the key elsewhere"
+
+    @pytest.mark.parametrize("name", ENGINES)
     @pytest.mark.parametrize(
-        ("page", "said"),
+        ("page", "said", "insists"),
         [
-            (status(403), "must list json"),
-            (status(429), "asks for a pause"),
-            (status(500), "answered 500"),
-            (text("<html>a page</html>"), "not its JSON format"),
-            (body(b'{"answers": []}', "application/json"), "not its JSON format"),
-            (body(b'{"results": [1]}', "application/json"), "not its JSON format"),
-            (body(b"[]", "application/json"), "not its JSON format"),
-            (broken, "can't be reached"),
-            (no_http, "can't be reached"),
-            (silence(3), "can't be reached"),
+            (status(401), r"refuses its key \(401\)", True),
+            (status(402), r"no credits left \(402\)", True),
+            (status(403), r"refuses its key \(403\)|must list json", True),
+            (status(429), r"asks for a pause \(429\)", True),
+            (status(500), "answered 500", False),
+            (status(503), "answered 503", False),
+            (text("<html>a page</html>"), "not in its format", False),
+            (body(b"", "application/json"), "not in its format", False),
+            (as_json([]), "not in its format", False),
+            (
+                as_json({"results": 7, "organic": "x", "web": {"results": 1}}),
+                "not in its format",
+                False,
+            ),
+            (broken, "not in its format|can't be reached", False),
+            (no_http, "can't be reached", False),
+            (silence(3), "longer than 0.5 seconds", False),
         ],
     )
-    def test_searxng_faults(self, page: Page, said: str) -> None:
-        with self.searxng(page) as site, pytest.raises(ConnectionError, match=said) as error:
-            WebSearch(SearxngSearch(site.url(""), timeout_seconds=0.5))(query="x")
-        assert len(str(error.value)) < 400
+    def test_faults(self, name: str, page: Page, said: str, insists: bool) -> None:
+        build, _ = ENGINES[name]
+        with Site({"/search": page}) as site, pytest.raises(BackendFault, match=said) as caught:
+            build(getter(), site.url("/search"))("x", 10)
+        assert caught.value.insists == insists
+        assert len(str(caught.value)) < 300
+        assert KEY not in str(caught.value)
 
-    def test_nothing_listens(self) -> None:
-        with pytest.raises(ConnectionError, match="Is there a network"):
-            SearxngSearch("http://127.0.0.1:9")("x", 3)
+    def test_faults_of_their_own(self) -> None:
+        cases: list[tuple[str, Page, str]] = [
+            ("serper", as_json({"message": "Not enough credits"}, 400), "no credits"),
+            ("tavily", as_json({"detail": {"error": "limit"}}, 432), "used up its plan"),
+            (
+                "brave",
+                as_json({"error": {"code": "SUBSCRIPTION_TOKEN_INVALID"}}, 422),
+                "refuses its key",
+            ),
+            (
+                "searxng",
+                as_json({"results": [], "unresponsive_engines": [["x", "timeout"]]}),
+                "no answer from its engines",
+            ),
+        ]
+        for name, page, said in cases:
+            build, _ = ENGINES[name]
+            with Site({"/search": page}) as site, pytest.raises(BackendFault, match=said):
+                build(getter(), site.url("/search"))("x", 10)
 
-    def test_a_server_on_this_machine_is_asked_without_the_proxy(
+    @pytest.mark.parametrize(
+        ("said", "seconds"), [("7", 7), ("99999", 3600), ("Fri, 1 Jan 2027", 60), ("nan", 60)]
+    )
+    def test_the_pause_that_is_asked_for(self, said: str, seconds: float) -> None:
+        with (
+            Site({"/search": status(429, **{"Retry-After": said})}) as site,
+            pytest.raises(BackendFault) as caught,
+        ):
+            Serper(getter(), KEY, site.url("/search"))("x", 10)
+        assert caught.value.pause_seconds == seconds
+
+    def test_nothing_found(self) -> None:
+        for name, reply in (
+            ("brave", {"type": "search", "query": {}}),
+            ("serper", {"organic": []}),
+            ("tavily", {"results": []}),
+            ("searxng", {"results": [], "unresponsive_engines": []}),
+        ):
+            with Site({"/search": as_json(reply)}) as site:
+                assert ENGINES[name][0](getter(), site.url("/search"))("x", 10) == []
+
+    def test_a_password_in_the_address_of_searxng_goes_into_the_header(self) -> None:
+        with Site({"/search": as_json(SEARXNG)}) as site:
+            address = site.url("").replace("http://", "http://me:pa%2055@")
+            assert Searxng(getter(), address)("x", 10)
+            assert site.asked[-1][1]["authorization"] == "Basic bWU6cGEgNTU="
+        with pytest.raises(BackendFault) as caught:
+            Searxng(getter(), address)("x", 3)
+        assert "pa" not in str(caught.value).split("127.0.0.1")[0]
+        assert "55" not in str(caught.value).replace(str(site.port), "")
+
+    def test_the_package_ddgs_has_what_is_called(self) -> None:
+        from ddgs import DDGS
+        from ddgs.exceptions import DDGSException, RatelimitException
+
+        assert issubclass(RatelimitException, DDGSException)
+        assert "timeout" in inspect.signature(DDGS.__init__).parameters or DDGS(timeout=1)
+        parameters = inspect.signature(DDGS._search_sync).parameters
+        assert {"query", "max_results"} <= set(parameters)
+
+    @pytest.mark.parametrize(
+        ("error", "said"),
+        [
+            ("RatelimitException", "asks for a pause"),
+            ("TimeoutException", "can't be reached: late"),
+            ("KeyError", "failed: 'late'"),
+        ],
+    )
+    def test_faults_of_ddgs(self, monkeypatch: pytest.MonkeyPatch, error: str, said: str) -> None:
+        import ddgs
+        from ddgs import exceptions
+
+        def text(self: object, query: str, **_: object) -> list[dict[str, str]]:
+            if query == "fault":
+                raise getattr(exceptions, error, KeyError)("late")
+            if query == "nothing":
+                raise exceptions.DDGSException("No results found.")
+            return [{"title": "T", "href": "https://a.example", "body": "b"}, {"title": "no"}]
+
+        monkeypatch.setattr(ddgs.DDGS, "text", text, raising=False)
+        assert Ddgs()("x", 10) == [SearchResult("T", "https://a.example", "b")]
+        assert Ddgs()("nothing", 10) == []
+        with pytest.raises(BackendFault, match=said):
+            Ddgs()("fault", 10)
+
+
+class Engine:
+    """An engine that says what it is told to, and counts how often it is asked."""
+
+    def __init__(self, name: str, says: list[SearchResult] | BackendFault) -> None:
+        self.name = self.identity = name
+        self.gap_seconds = 0.0
+        self.says = says
+        self.asked = 0
+
+    def __call__(self, query: str, max_results: int) -> list[SearchResult]:
+        self.asked += 1
+        if isinstance(self.says, BackendFault):
+            raise self.says
+        return self.says
+
+
+class TestOrder:
+    def chain(self, *engines: Engine, state: WebState | None = None) -> SearchChain:
+        return SearchChain(engines, state or WebState(), 60)
+
+    def test_the_next_answers_where_the_first_cannot_and_the_first_is_left_alone(self) -> None:
+        clock = [1000.0]
+        state = WebState(now=lambda: clock[0])
+        first = Engine("first", BackendFault("asks for a pause (429)", 60, insists=True))
+        second = Engine("second", list(RESULTS))
+        chain = self.chain(first, second, state=state)
+        for number in range(3):
+            assert chain(f"x{number}", 2) == list(RESULTS[:2])
+        assert (first.asked, second.asked) == (1, 3)
+        clock[0] += 61
+        chain("another", 2)
+        assert first.asked == 2
+
+    def test_an_empty_answer_is_passed_on_too(self) -> None:
+        assert self.chain(Engine("a", []), Engine("b", list(RESULTS)))("x", 1) == [RESULTS[0]]
+        assert self.chain(Engine("a", []), Engine("b", BackendFault("is down", 9)))("x", 1) == []
+
+    def test_none_can_answer(self) -> None:
+        chain = self.chain(
+            Engine("a", BackendFault("refuses its key (401)", 600, insists=True)),
+            Engine("b", BackendFault("answered 500", 30)),
+        )
+        with pytest.raises(ToolError, match=r"a refuses its key \(401\); b answered 500\. Go on"):
+            chain("x", 5)
+        with pytest.raises(ToolError, match=r"asked again in \d+ seconds"):
+            chain("x", 5)
+
+    def test_a_single_engine_may_be_asked_again_after_a_passing_fault(self) -> None:
+        engine = Engine("a", BackendFault("can't be reached", 30))
+        chain = self.chain(engine)
+        for _ in range(2):
+            with pytest.raises(ToolError) as caught:
+                chain("x", 5)
+        assert engine.asked == 2
+        assert caught.value.seen_as is ConnectionError
+
+    def test_answers_are_kept_for_a_while_for_every_process(self, tmp_path: Path) -> None:
+        clock = [1000.0]
+        engine = Engine("a", list(RESULTS))
+        file = tmp_path / "cache" / "web.sqlite"
+        for query, most in (("Mount  Kenya", 3), ("mount kenya", 1)):
+            state = WebState(file, now=lambda: clock[0])
+            assert self.chain(engine, state=state)(query, most) == list(RESULTS[:most])
+        assert engine.asked == 1
+        clock[0] += 61
+        self.chain(engine, state=WebState(file, now=lambda: clock[0]))("mount kenya", 1)
+        assert engine.asked == 2
+        other = Engine("b", list(RESULTS))
+        self.chain(other, state=WebState(file, now=lambda: clock[0]))("mount kenya", 1)
+        assert other.asked == 1, "another engine's answer is another"
+
+    def test_engines_are_asked_one_after_the_other(self) -> None:
+        waits: list[float] = []
+        state = WebState(now=lambda: 1000.0)
+        engine = Engine("a", list(RESULTS))
+        engine.gap_seconds = 4.0
+        chain = SearchChain([engine], state, 60, sleep=waits.append)
+        for number in range(4):
+            chain(f"x{number}", 1)
+        assert waits == [4.0, 8.0, 12.0]
+        with pytest.raises(ToolError, match="asked too often"):
+            chain("one more", 1)
+
+    def test_who_waited_finds_what_another_asked_meanwhile(self) -> None:
+        state = WebState(now=lambda: 1000.0)
+        engine = Engine("a", list(RESULTS))
+        engine.gap_seconds = 4.0
+        other = SearchChain([engine], state, 60)
+        other("something else", 1)
+        chain = SearchChain([engine], state, 60, sleep=lambda _: slept())
+
+        def slept() -> None:
+            SearchChain([engine], state, 60, sleep=lambda _: None)("the same", 1)
+
+        assert chain("the same", 1) == [RESULTS[0]]
+        assert engine.asked == 2
+
+
+class TestSettings:
+    @pytest.mark.parametrize(
+        ("given", "order"),
+        [
+            ({}, ["ddgs"]),
+            ({"serper_api_key": KEY}, ["serper", "ddgs"]),
+            (
+                {"searxng_url": "http://127.0.0.1:9/", "tavily_api_key": KEY, "brave_api_key": KEY},
+                ["searxng", "brave", "tavily", "ddgs"],
+            ),
+            (
+                {"search_backends": " DDGS , brave", "brave_api_key": KEY, "serper_api_key": KEY},
+                ["ddgs", "brave"],
+            ),
+        ],
+    )
+    def test_they_choose_the_engines(self, given: dict[str, str], order: list[str]) -> None:
+        settings = Settings(**given)
+        assert settings.search_order == order
+        chain = search_chain(settings, WebState())
+        assert [backend.name for backend in chain._backends] == order
+        assert KEY not in repr([backend.identity for backend in chain._backends])
+
+    def test_a_searxng_of_ones_own_is_reached_and_without_the_proxy(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
-        rows = {"results": [{"title": "T", "url": "https://a.example"}]}
-        with self.searxng(body(json.dumps(rows).encode(), "application/json")) as site:
-            assert len(SearxngSearch(site.url(""))("x", 3)) == 1
-
-    def test_no_password_in_the_error(self) -> None:
-        with pytest.raises(ConnectionError) as caught:
-            SearxngSearch("http://me:pa55@127.0.0.1:9/")("x", 3)
-        assert "pa55" not in str(caught.value)
-
-    def test_the_settings_choose(self) -> None:
-        chosen = Settings(search_backend="searxng", searxng_url="http://127.0.0.1:9/")
-        assert isinstance(search_backend(chosen), SearxngSearch)
-        assert isinstance(search_backend(Settings()), DdgsSearch)
-
-
-class TestWikipedia:
-    PAGES = (
-        {"title": "Kenya", "index": 2, "fullurl": "https://w/Kenya", "extract": "A land. " * 500},
-        {
-            "title": "Mount Kenya",
-            "index": 1,
-            "fullurl": "https://w/Mount_Kenya",
-            "extract": "Mount Kenya is 5,199 metres high.\n\nIt lies in Kenya.",
-        },
-    )
-
-    @staticmethod
-    def ask(page: Page, query: str = "mount kenya") -> tuple[str, list[tuple[str, dict[str, str]]]]:
-        with Site({"/w/api.php": page}) as site:
-            tool = WikipediaSearch(site.url("/w/api.php"), timeout_seconds=0.5)
-            return tool(query=query), site.asked
-
-    def test_articles_by_rank(self) -> None:
-        reply = json.dumps({"batchcomplete": True, "query": {"pages": self.PAGES}}).encode()
-        shown, asked = self.ask(body(reply, "application/json"))
-        assert shown.startswith(
-            "1. Mount Kenya\n   https://w/Mount_Kenya\n   Mount Kenya is 5,199 metres high.\n"
-            "   It lies in Kenya.\n2. Kenya\n   https://w/Kenya\n   A land."
-        )
-        assert len(shown) < 1_000
-        parameters = urllib.parse.parse_qs(urllib.parse.urlsplit(asked[0][0]).query)
-        assert parameters["gsrsearch"] == ["mount kenya"]
-        assert asked[0][1]["user-agent"].startswith("Hearth/")
-
-    def test_nothing_found(self) -> None:
-        shown, _ = self.ask(body(b'{"batchcomplete": true}', "application/json"), " zz ")
-        assert shown == "No results for 'zz'."
-
-    @pytest.mark.parametrize(
-        ("page", "said"),
-        [
-            (status(429), "asks for a pause"),
-            (status(503), "answered 503"),
-            (text("<html>"), "not in its format"),
-            (body(b"[]", "application/json"), "not in its format"),
-            (body(b'{"error": {"code": "x", "info": "Too long"}}', "application/json"), "Too long"),
-            (silence(3), "can't be reached"),
-        ],
-    )
-    def test_faults(self, page: Page, said: str) -> None:
-        with pytest.raises(ConnectionError, match=said):
-            self.ask(page)
-
-    def test_an_empty_query(self) -> None:
-        with pytest.raises(ValueError, match="empty"):
-            WikipediaSearch()(query=" ")
+        with Site({"/search": as_json(SEARXNG)}) as site:
+            settings = Settings(search_backends="searxng", searxng_url=site.url("/"))
+            assert len(search_chain(settings, WebState())("x", 3)) == 2

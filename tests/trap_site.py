@@ -48,6 +48,8 @@ class Site:
 class _Handler(BaseHTTPRequestHandler):
     pages: ClassVar[dict[str, Page]]
     asked: ClassVar[list[tuple[str, dict[str, str]]]]
+    body = b""
+    """What a POST brought."""
 
     def do_GET(self) -> None:
         self.asked.append((self.path, {k.lower(): v for k, v in self.headers.items()}))
@@ -56,6 +58,10 @@ class _Handler(BaseHTTPRequestHandler):
             page(self)
         except (BrokenPipeError, ConnectionResetError):
             self.close_connection = True
+
+    def do_POST(self) -> None:
+        self.body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        self.do_GET()
 
     def log_message(self, format: str, *args: Any) -> None:
         pass

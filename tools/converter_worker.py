@@ -26,6 +26,7 @@ JOBS = {
     "document": "tools.formats.document:document_text",
     "member": "tools.formats.archive:member",
     "page": "tools.formats.page:page_markdown",
+    "article": "tools.wiki_text:sections_json",
     "table": "tools.formats.tables:table_text",
     "transcript": "tools.formats.media:transcript",
     "calculate": "tools.calculate_worker:answer",

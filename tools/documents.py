@@ -1,12 +1,14 @@
 """Turns the bytes of a document into text, whatever its format."""
 
 import codecs
+import json
 
 from tools.converter import shared
 from tools.formats.kinds import DOCUMENTS, kind_of
 from tools.text import visible
 
 CONVERTED = (*DOCUMENTS, ".htm")
+PAGE_SECONDS = 20.0
 TRANSCRIPT_SECONDS = 600.0
 TRANSCRIPT_BYTES = 8 << 30
 _NO_CHARSETS = frozenset({"punycode", "idna", "unicode-escape", "raw-unicode-escape"})
@@ -53,11 +55,26 @@ def convert(data: bytes, name: str, charset: str | None = None) -> str:
     return visible(text.decode("utf-8")).strip()
 
 
-def page_to_markdown(html: str, address: str = "") -> str:
-    """The readable text of a web page as Markdown, under its title. Raises ToolError as above."""
-    data = html.encode("utf-8", "replace")
-    text = shared().run("page", data, name=address or "the page", address=address)
+def page_to_markdown(
+    html: str | bytes, address: str = "", *, charset: str | None = None, links: bool = False
+) -> str:
+    """The readable text of a web page as Markdown, under its title. Raises ToolError as above.
+
+    `charset` is the one that its server names; `links` shows the addresses of its links.
+    """
+    if isinstance(html, str):
+        html, charset = html.encode("utf-8", "replace"), "utf-8"
+    name = address[:300] or "the page"
+    text = shared().run(
+        "page", html, name=name, seconds=PAGE_SECONDS, address=address, charset=charset, links=links
+    )
     return visible(text.decode("utf-8")).strip()
+
+
+def article_sections(html: str, name: str) -> list[tuple[int, str, str]]:
+    """The sections of a Wikipedia article as (level, title, text). Raises ToolError as above."""
+    text = shared().run("article", html.encode("utf-8", "replace"), name=name, seconds=PAGE_SECONDS)
+    return [(level, title, visible(body)) for level, title, body in json.loads(text)]
 
 
 def member(data: bytes, name: str, path: str) -> bytes:

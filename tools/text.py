@@ -3,6 +3,8 @@
 import re
 import unicodedata
 
+from errors import ToolError
+
 PAGE_CHARS = 8_000
 """Most characters that a tool returns at once: about 2,000 tokens."""
 
@@ -44,17 +46,22 @@ def cut(text: str, limit: int) -> str:
 def page(text: str, part: int | None, call: str, limit: int = PAGE_CHARS) -> str:
     """Part `part` (from 1) of a long `text`, split at ends of lines; short text comes whole.
 
-    `call` shows how the next part is asked for, with `{part}` in it. Raises ValueError when
+    `call` shows how the next part is asked for, with `{part}` in it. Raises ToolError when
     there is no such part.
     """
     pages = _pages(text, limit)
     number = 1 if part is None else part
     if not 1 <= number <= len(pages):
-        raise ValueError(f"There is no part {number}; the parts go from 1 to {len(pages)}.")
+        raise ToolError(
+            f"There is no part {number}; the parts go from 1 to {len(pages)}.",
+            "Ask for one of them.",
+        )
     shown = pages[number - 1]
     if len(pages) == 1:
         return shown
-    more = f"; next: {call.format(part=number + 1)}" if number < len(pages) else "; the end"
+    # Not str.format: the call may hold braces of its own.
+    again = call.replace("{part}", str(number + 1))
+    more = f"; next: {again}" if number < len(pages) else "; the end"
     return f"{shown.rstrip()}\n[part {number} of {len(pages)}{more}]"
 
 

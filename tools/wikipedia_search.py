@@ -1,22 +1,20 @@
 """wikipedia_search: what Wikipedia says, through the MediaWiki API."""
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
-import httpx
-from smolagents import Tool
-
+from errors import ToolError
+from tools.base import HearthTool, Touch
+from tools.fetch import Limits, fetch
+from tools.mediawiki import Wikipedia
 from tools.text import cut, one_line, visible
-
-ADDRESS = "https://en.wikipedia.org/w/api.php"
-USER_AGENT = "Hearth/0.1 (a personal agent, run by its user) python-httpx"
-"""Wikimedia asks clients to name themselves: https://foundation.wikimedia.org/wiki/Policy:User-Agent_policy"""
 
 ARTICLES = 3
 _SUMMARY_CHARS = 2_500
 _OTHER_CHARS = 500
 
 
-class WikipediaSearch(Tool):
+class WikipediaSearch(HearthTool):
     """Finds articles and returns their introductions: the first at length."""
 
     name = "wikipedia_search"
@@ -24,26 +22,42 @@ class WikipediaSearch(Tool):
         "Searches Wikipedia. Returns the best articles: title, address, and introduction. "
         'Example: print(wikipedia_search("Mount Kenya"))'
     )
-    inputs = {"query": {"type": "string", "description": "What to look for, in a few words."}}
-    output_type = "string"
+    inputs = {
+        "query": {"type": "string", "description": "What to look for, in a few words."},
+        "language": {
+            "type": "string",
+            "description": "Code of the language, such as de; en if left out.",
+            "nullable": True,
+        },
+    }
+    touches: ClassVar[frozenset[Touch]] = frozenset({"network"})
+    outside: ClassVar[bool] = True
 
-    def __init__(
-        self,
-        address: str = ADDRESS,
-        *,
-        user_agent: str = USER_AGENT,
-        timeout_seconds: float = 15.0,
-    ) -> None:
+    def __init__(self, wikipedia: Wikipedia | None = None) -> None:
         super().__init__()
-        self._address = address
-        self._user_agent = user_agent
-        self._timeout = timeout_seconds
+        self._wikipedia = wikipedia or Wikipedia(lambda ask: fetch(ask, Limits()))
 
-    def forward(self, query: str) -> str:
+    def domain(self, arguments: Mapping[str, Any]) -> str:
+        return f"{str(arguments.get('language') or 'en').lower()}.wikipedia.org"
+
+    def forward(self, query: str, language: str | None = "en") -> str:
         query = one_line(str(query), 290)  # the API takes 300 characters
         if not query:
-            raise ValueError("query is empty; say what to look for.")
-        articles = _articles(self._ask(query))
+            raise ToolError("query is empty.", "Say what to look for, in a few words.")
+        body = self._wikipedia.ask(
+            language,
+            action="query",
+            generator="search",
+            gsrsearch=query,
+            gsrlimit=ARTICLES,
+            prop="extracts|info",
+            inprop="url",
+            exintro=1,
+            explaintext=1,
+            exlimit=ARTICLES,
+            redirects=1,
+        )
+        articles = _articles(body)
         if not articles:
             return f"No results for '{query}'."
         lines = []
@@ -55,45 +69,15 @@ class WikipediaSearch(Tool):
             lines += [f"   {line.strip()}" for line in summary.splitlines() if line.strip()]
         return "\n".join(lines)
 
-    def _ask(self, query: str) -> httpx.Response:
-        parameters: dict[str, str | int] = {
-            "action": "query",
-            "format": "json",
-            "formatversion": 2,
-            "generator": "search",
-            "gsrsearch": query,
-            "gsrlimit": ARTICLES,
-            "prop": "extracts|info",
-            "inprop": "url",
-            "exintro": 1,
-            "explaintext": 1,
-            "exlimit": ARTICLES,
-            "redirects": 1,
-        }
-        try:
-            return httpx.get(
-                self._address,
-                params=parameters,
-                headers={"User-Agent": self._user_agent},
-                timeout=self._timeout,
-                follow_redirects=True,
-            )
-        except (httpx.HTTPError, httpx.InvalidURL) as error:
-            reason = one_line(str(error), 200) or type(error).__name__
-            raise ConnectionError(f"Wikipedia can't be reached: {reason}.") from error
 
-
-def _articles(reply: httpx.Response) -> list[dict[str, Any]]:
-    """The articles in the reply, best first."""
-    if reply.status_code == 429:
-        raise ConnectionError("Wikipedia asks for a pause (429); try again later.")
-    if reply.status_code != 200:
-        raise ConnectionError(f"Wikipedia answered {reply.status_code}.")
+def _articles(body: dict[str, Any]) -> list[dict[str, Any]]:
+    """The articles in an answer, best first."""
     try:
-        body = reply.json()
-        if "error" in body:
-            raise ConnectionError(f"Wikipedia refused: {body['error'].get('info', 'no reason')}.")
         pages = body.get("query", {}).get("pages", [])
         return sorted((p for p in pages if "title" in p), key=lambda p: p.get("index", 0))
-    except (ValueError, AttributeError, TypeError):
-        raise ConnectionError("Wikipedia's answer is not in its format.") from None
+    except (AttributeError, TypeError):
+        raise ToolError(
+            "Wikipedia sent an answer that is not in its format.",
+            "Use web_search, or go on without it.",
+            seen_as=ConnectionError,
+        ) from None

@@ -4,7 +4,9 @@ from pathlib import Path
 
 from smolagents import Tool
 
+from agent.policy import Policy
 from agent.wiring.vision import describer
+from agent.wiring.web_tools import web_tools
 from memory.history import History
 from memory.notes import Notes, format_hits
 from settings import Settings
@@ -18,9 +20,7 @@ from tools.read_note import ReadNote
 from tools.remember import Remember
 from tools.search_history import SearchHistory
 from tools.search_notes import SearchNotes
-from tools.visit_webpage import VisitWebpage
-from tools.web_search import SearchFunction, WebSearch, search_backend
-from tools.wikipedia_search import WikipediaSearch
+from tools.web_search import SearchFunction
 
 
 def standard_tools(
@@ -34,9 +34,9 @@ def standard_tools(
     """The tools every session has, in the order the prompt lists them."""
     kept = Notes(notes or settings.notes, convert=convert)
     return [
-        WebSearch(search or search_backend(settings)),
-        VisitWebpage(),
-        WikipediaSearch(),
+        *web_tools(
+            settings, search=search, denied=Policy.parse(settings.tool_policy).domain_is_denied
+        ),
         ReadFile(workspace, describe=describer(settings), speech_model=settings.speech_model),
         InspectTable(workspace),
         Calculate(),
