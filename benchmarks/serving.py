@@ -38,13 +38,13 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from agent.build import Hearth  # noqa: E402
-from agent.wiring.models import model_family  # noqa: E402
 from benchmarks import prefix_cache, streams  # noqa: E402
 from benchmarks.streams import Server  # noqa: E402
 from benchmarks.weights import bytes_a_token  # noqa: E402
 from serving.chat import ChatModel  # noqa: E402
 from serving.engines import ENGINES, Endpoint, chosen_engine  # noqa: E402
-from serving.families import Family  # noqa: E402
+from serving.families import Family, family_for, family_named  # noqa: E402
+from serving.first_reply import family_of  # noqa: E402
 from serving.hardware import cpu_cores  # noqa: E402
 from serving.plan.devices import bandwidth  # noqa: E402
 from serving.row import Plan  # noqa: E402
@@ -94,7 +94,13 @@ def up(settings: Settings) -> Iterator[Side]:
             "on": plan.accelerator.name if plan else "a server that runs already",
             "context": ours.get("max_model_len"),
         }
-        yield Side(settings, endpoint, server, model_family(settings, endpoint), plan, about)
+        if plan is not None:
+            family = family_of(plan, settings.family)
+        elif settings.family:
+            family = family_named(settings.family)
+        else:
+            family = family_for(endpoint.model_id)
+        yield Side(settings, endpoint, server, family, plan, about)
 
 
 def middle(values: list[float], unit: str, digits: int = 1) -> str:

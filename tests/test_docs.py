@@ -2,6 +2,7 @@
 
 import re
 import subprocess
+import sys
 import tempfile
 from pathlib import Path
 
@@ -106,3 +107,11 @@ def test_the_quickstart_notebook_runs_from_top_to_end(
     assert re.search(r"Answer: South", said), "175 units, against 150 in the North"
     pictures = [o for c in cells for o in c.outputs if "image/png" in o.get("data", {})]
     assert pictures, "the plot is shown"
+
+
+@pytest.mark.parametrize("name", ["loop_agent", "serving"])
+def test_a_benchmark_that_needs_an_engine_starts_at_least(name: str) -> None:
+    """What it imports of the parts is still there."""
+    command = [sys.executable, f"benchmarks/{name}.py", "--help"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0 and "--runs" in done.stdout, done.stderr
