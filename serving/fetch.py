@@ -22,6 +22,7 @@ from serving.row import Say
 from serving.state import unwritable
 from settings import ROOT
 
+ONLY = "--only="
 MARK = "hearth-fetch "  # begins the lines that the process tells by
 _POLL_SECONDS = 0.25
 _STALL_SECONDS = 300.0
@@ -50,6 +51,8 @@ def fetch_model(
     name, _, revision = repo.partition("@")
     argv = [sys.executable, "-m", "serving.fetch_files", name, revision]
     argv += ["--check"] if check else []
+    # Of a repository of GGUF files one is wanted; what else is needed, the process knows.
+    argv += [f"{ONLY}{f.name}" for f in source.files if f.name.endswith(".gguf")]
     try:
         process = GuardedProcess(argv, env=_environment(), cwd=ROOT, log=log)
     except OSError as error:

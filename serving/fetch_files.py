@@ -4,6 +4,7 @@ at any moment: `python -m serving.fetch_files REPO REVISION [--check]`.
 The hub's client fetches, and goes on where a connection was cut. Added: what has come is compared
 with its published checksum, which that client does not do for files that come over plain HTTP, and
 a damaged file is deleted and fetched again, once. `--check` compares what was there before too.
+`--only=NAME`, as often as need be, fetches these files and no others.
 
 What it has to tell are lines of its output that begin with `MARK`: JSON, read by serving/fetch.py.
 """
@@ -13,14 +14,15 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from pathlib import Path
 from typing import Any, NoReturn
 
 from errors import EngineError, HearthError
-from serving.fetch import MARK
+from serving.fetch import MARK, ONLY
 from serving.hub_files import (
     HubFile,
+    all_files,
     begun,
     bytes_there,
     check_space,
@@ -39,6 +41,7 @@ _TELL_BYTES = 50_000_000
 def main(arguments: Sequence[str]) -> int:
     """Fetch; exit code 0 when everything needed is there and sound, else 1 with the reason told."""
     repo, revision, check = arguments[0], arguments[1] or None, "--check" in arguments
+    only = {word.removeprefix(ONLY) for word in arguments[2:] if word.startswith(ONLY)}
     before = begun(repo)
 
     def end(*_: object) -> NoReturn:
@@ -47,7 +50,7 @@ def main(arguments: Sequence[str]) -> int:
 
     signal.signal(signal.SIGTERM, end)
     try:
-        fetch(repo, revision, check)
+        fetch(repo, revision, check, only)
     except HearthError as error:
         _tell(error=error.message, fix=error.fix)
         return 1
@@ -56,9 +59,10 @@ def main(arguments: Sequence[str]) -> int:
     return 0
 
 
-def fetch(repo: str, revision: str | None, check: bool) -> None:
-    """Download what is missing, and check it. Raises EngineError."""
-    files = _listed(repo, revision)
+def fetch(repo: str, revision: str | None, check: bool, only: Set[str] = frozenset()) -> None:
+    """Download what is missing, and check it; `only` these files, where some are named. Raises
+    EngineError."""
+    files = _listed(repo, revision, only)
     had = {f.name for f in files if _blob(repo, f).exists()}
     told = 0
 
@@ -90,7 +94,7 @@ def fetch(repo: str, revision: str | None, check: bool) -> None:
     )
 
 
-def _listed(repo: str, revision: str | None) -> tuple[HubFile, ...]:
+def _listed(repo: str, revision: str | None, only: Set[str]) -> tuple[HubFile, ...]:
     from huggingface_hub import HfApi
     from huggingface_hub import errors as hub
 
@@ -98,6 +102,8 @@ def _listed(repo: str, revision: str | None) -> tuple[HubFile, ...]:
         info = HfApi().model_info(repo, revision=revision, files_metadata=True, timeout=15)
     except (hub.HTTPError, OSError) as error:
         raise hub_error(error, repo, "is not whole") from None
+    if only:
+        return tuple(f for f in all_files(info) if f.name in only)
     return needed_files(info)
 
 

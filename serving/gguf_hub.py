@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from errors import InputError
-from serving.hub_files import check_space, hub_cache
+from serving.hub_files import HubFile, all_files, bytes_there, check_space, hub_cache
 from serving.model_source import hub_error, may_read, must_accept
 
 PART = re.compile(r"-(\d{5})-of-(\d{5})\.gguf$")
@@ -86,8 +86,8 @@ def cached_file(repo: str, revision: str | None, what: str, shown: str) -> Path 
     return snapshot / chosen[0]
 
 
-def files_to_fetch(name: str, repo: str, revision: str | None, what: str) -> tuple[list[str], int]:
-    """The files of a model on the hub, and their bytes; nothing is downloaded.
+def files_to_fetch(name: str, repo: str, revision: str | None, what: str) -> tuple[HubFile, ...]:
+    """The files of a model on the hub; nothing is downloaded.
 
     Raises InputError where there are none, EngineError where they can't be had.
     """
@@ -100,8 +100,7 @@ def files_to_fetch(name: str, repo: str, revision: str | None, what: str) -> tup
         raise hub_error(error, repo, "is not") from None
     if getattr(info, "gated", False) and not may_read(repo, revision):
         raise must_accept(repo)
-    sizes = {f.rfilename: f.size or 0 for f in info.siblings or []}
-    names = choose(list(sizes), what, name)
-    wanted = sum(sizes[n] for n in names)
-    check_space(name, wanted)
-    return names, wanted
+    files = {f.name: f for f in all_files(info)}
+    chosen = tuple(files[n] for n in choose(list(files), what, name))
+    check_space(name, sum(f.size for f in chosen) - bytes_there(repo, chosen))
+    return chosen

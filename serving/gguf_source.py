@@ -3,7 +3,7 @@
     HEARTH_MODEL=/models/x-Q4_K_M.gguf        a file; of one in parts, the first
     HEARTH_MODEL=unsloth/x-GGUF:Q5_K_M        a repository and a quantisation (Q4_K_M without one)
 
-Nothing is downloaded here; `serving/fetch_gguf.py` does, in the engine's process.
+Nothing is downloaded here: serving/fetch.py does, before the engine is started.
 """
 
 import dataclasses
@@ -42,7 +42,7 @@ _ENCODERS = frozenset(  # llama.cpp's names of models that only embed
 @dataclass(frozen=True)
 class GgufSource:
     """A GGUF model. `source` is it as other engines' rows know models; `file` the (first) file
-    on this machine, or None; then `names` are to be fetched from `repo` at `revision`.
+    on this machine, or None; then `source.files` are to be downloaded from `repo` at `revision`.
 
     `head` is what the file says of itself, None for one that is to be fetched.
     """
@@ -51,7 +51,6 @@ class GgufSource:
     file: Path | None
     repo: str = ""
     revision: str | None = None
-    names: tuple[str, ...] = ()
     head: Gguf | None = None
 
 
@@ -206,7 +205,8 @@ def _of_hub(name: str, repo: str, revision: str | None, what: str) -> GgufSource
         found = _of_file(cached, name)
         source = dataclasses.replace(found.source, model_id=name, from_hub=True)
         return dataclasses.replace(found, source=source, repo=repo, revision=revision)
-    names, size = files_to_fetch(name, repo, revision, what)
+    files = files_to_fetch(name, repo, revision, what)
+    size = sum(file.size for file in files)
     source = ModelSource(
         model_id=name,
         shown=name,
@@ -215,8 +215,9 @@ def _of_hub(name: str, repo: str, revision: str | None, what: str) -> GgufSource
         weight_bytes=size,
         download_bytes=size,
         quantized=True,
+        files=files,
     )
-    return GgufSource(source, None, repo, revision, tuple(names))
+    return GgufSource(source, None, repo, revision)
 
 
 # what it is like

@@ -31,18 +31,19 @@ class HubFile:
     checksum: str
 
 
+def all_files(info: Any) -> tuple[HubFile, ...]:
+    """The files of a repository, as `HfApi.model_info(files_metadata=True)` tells it."""
+    return tuple(
+        HubFile(s.rfilename, s.size or 0, str((s.lfs.sha256 if s.lfs else s.blob_id) or ""))
+        for s in info.siblings or []
+    )
+
+
 def needed_files(info: Any) -> tuple[HubFile, ...]:
     """Of a repository, as `HfApi.model_info(files_metadata=True)` tells it, the files that a
     server loads: the weights and what lies beside them. Empty where there are no weights."""
-    files = [
-        HubFile(
-            s.rfilename,
-            s.size or 0,
-            str((s.lfs.sha256 if s.lfs else s.blob_id) or ""),
-        )
-        for s in info.siblings or []
-        if "/" not in s.rfilename  # original/, onnx/ and their like: other formats
-    ]
+    # original/, onnx/ and their like hold other formats
+    files = [f for f in all_files(info) if "/" not in f.name]
     weights = weight_files([f.name for f in files])
     if not weights:
         return ()

@@ -12,12 +12,10 @@ import functools
 import os
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 from errors import EngineError, HearthError, SettingsError
 from serving import install
-from serving.fetch_gguf import MODEL
 from serving.gguf_source import GgufSource, names_gguf, resolve_gguf
 from serving.hardware import Accelerator, Hardware, look
 from serving.plan import ServingPlan, make_plan
@@ -35,7 +33,6 @@ from settings import BUNDLED_MODEL, Settings
 
 PROGRAM = "llama-server"
 _SCRIPT = Path(__file__).with_name("in_llamacpp") / "hearth_llama.py"
-_FETCH = Path(__file__).with_name("fetch_gguf.py")
 # Without these a program is too old to be used; without the others it starts all the same.
 _NEEDED = ("--alias", "--ctx-size", "--jinja", "--reasoning-format")
 _BESIDE_WEIGHTS = 1 << 30  # bytes: cache and buffers of a model whose shape isn't known yet
@@ -112,9 +109,8 @@ def _plan(
             "port": str(settings.engine_port),
         },
         tuple(notes),
-        checkpoint=found.repo,
+        checkpoint=f"{found.repo}@{found.revision}" if found.revision else found.repo,
         arguments=arguments,
-        fetch=(found.repo, found.revision or "", *found.names) if found.names else (),
         obstacle=_server_obstacle() or short,
     )
 
@@ -123,7 +119,7 @@ def _arguments(
     found: GgufSource, serving: ServingPlan | None, hardware: Hardware
 ) -> tuple[str, ...]:
     """The plan's; for a file that isn't here yet, and so of no known shape, what suits most."""
-    model = ("--model", str(found.file) if found.file else MODEL)
+    model = ("--model", str(found.file or found.source.model_id))
     if serving is None:
         metal = ("--n-gpu-layers", "99") if hardware.apple else ()
         given = [
@@ -194,7 +190,7 @@ def _is_new_enough(program: str) -> bool:
 
 
 def llamacpp_command(plan: Plan, port: int, key: str) -> Command:
-    """The server for `plan`, after a download where one is needed. Raises its obstacle."""
+    """The server for `plan`, whose file is here by now. Raises its obstacle."""
     if plan.obstacle is not None:
         raise plan.obstacle
     server = server_words()
@@ -202,10 +198,8 @@ def llamacpp_command(plan: Plan, port: int, key: str) -> Command:
     if len(server) == 1:
         given = _known(given, _help_of(server[0]))
     argv = [*server, *given]
-    if plan.fetch:
-        argv = [sys.executable, "-P", str(_FETCH), *plan.fetch, "--", *argv]
     threads = threads_for(plan.source)
-    env = engine_environment(offline=not plan.fetch, key=key, threads=threads)
+    env = engine_environment(offline=True, key=key, threads=threads)
     env["LLAMA_API_KEY"] = env.pop("ENGINE_API_KEY")
     for name in [name for name in env if name.startswith("LLAMA_ARG_")]:
         del env[name]  # the user's own, for llama-servers that they start by hand
@@ -235,7 +229,6 @@ ROW = Engine(
     ready=answers_health,
     phases=(
         ("", "starting llama.cpp"),
-        ("downloading ", "downloading"),
         ("loading model", "loading weights"),
         ("model loaded", "opening its port"),
     ),

@@ -40,9 +40,8 @@ class Plan:
     """How an engine is going to run a model. Two apps with equal `options` can share it.
 
     `source.model_id` is the name for requests; `checkpoint` is what is loaded for it, a hub id
-    or empty for the same. `arguments` and `environment` are more of the engine's own; `fetch`
-    is what its process downloads first (fetch_gguf.py). `obstacle` is why it can't be started: no
-    error yet, as one that runs already can still be used.
+    or empty for the same. `arguments` and `environment` are more of the engine's own. `obstacle`
+    is why it can't be started: no error yet, as one that runs already can still be used.
     """
 
     source: ModelSource
@@ -52,7 +51,6 @@ class Plan:
     checkpoint: str = ""
     arguments: tuple[str, ...] = ()
     environment: Mapping[str, str] = field(default_factory=dict)
-    fetch: tuple[str, ...] = ()
     obstacle: HearthError | None = None
 
     @property

@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections import Counter
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from errors import HearthError, InputError
 from serving.gguf_file import Listed, read_gguf
 from serving.gguf_hub import choose
 from serving.gguf_source import names_gguf, resolve_gguf
+from serving.hub_files import HubFile
 from serving.model_family import family_of_model
 from serving.model_source import resolve_model
 from serving.plan import Wishes, make_plan, named_hardware
@@ -22,6 +24,7 @@ from serving.plan.gguf import UnknownShape, shape_of
 from serving.plan.source import find_model
 from settings import ROOT
 from tests.engine_help import serving
+from tests.fake_hub import hub_handler
 from tests.gguf_help import bundled_gguf, small_gguf
 
 REPO = [
@@ -60,7 +63,7 @@ def test_a_head_reads_as_llama_cpps_own_library_reads_it(bundled: Path) -> None:
 
 def test_a_file_is_a_model_of_its_name(bundled: Path, tmp_path: Path) -> None:
     found = resolve_gguf(str(bundled))
-    assert found.source.model_id == "tiny" and found.file == bundled and not found.names
+    assert found.source.model_id == "tiny" and found.file == bundled
     assert found.source.weight_bytes == bundled.stat().st_size
     again = Path(shutil.copy2(bundled, tmp_path / "tiny.gguf"))
     assert resolve_gguf(str(tmp_path)).file == again, "a folder with one model is that"
@@ -253,28 +256,29 @@ def on_hub(hub: object, cache: Path, *words: str) -> subprocess.CompletedProcess
 def test_a_model_of_the_hub(hub: object, tmp_path: Path) -> None:
     names = ["org/x:Q4_K_M", "org/x:Q8_0", "org/x:Q3_K", "org/none:Q4_K_M", "org/gone:Q4_K_M"]
     found, huge, unknown, none, gone = on_hub(hub, tmp_path, "-c", LOOK, *names).stdout.splitlines()
-    assert "names=('x-Q4_K_M.gguf',)" in found and "folder=None" in found
+    assert "folder=None" in found and "download_bytes=19" in found
     assert "org/x:Q8_0 needs 1152921504.6 GB" in huge
     assert "org/x:Q3_K has no Q3_K" in unknown and "Q4_K_M, Q8_0" in unknown
     assert "org/none:Q4_K_M is a repository without GGUF files" in none
     assert "Hugging Face has no model org/gone" in gone
 
 
-def test_it_is_downloaded_and_the_engine_started_in_its_place(hub: object, tmp_path: Path) -> None:
-    fetch = str(ROOT / "serving" / "fetch_gguf.py")
-    engine = [sys.executable, "-c", "import sys; print(open(sys.argv[1], 'rb').read(4))", "{model}"]
-    asked = ["-P", fetch, "org/x", "", "x-Q4_K_M.gguf", "--", *engine]
-    done = on_hub(hub, tmp_path, *asked)
-    assert done.stdout.strip() == "b'GGUF'", done.stderr
-    assert "downloading x-Q4_K_M.gguf from org/x" in done.stderr
-    # From now on it is there, with no network.
-    (found,) = on_hub(
-        "http://127.0.0.1:9", tmp_path, "-c", LOOK, "org/x:Q4_K_M"
-    ).stdout.splitlines()
-    assert "from_hub=True" in found and "snapshots/" in found and "names=()" in found
-    assert "model_id='org/x:Q4_K_M'" in found
-    failed = on_hub(hub, tmp_path, "-P", fetch, "org/gone", "", "x.gguf", "--", *engine)
-    assert failed.returncode != 0 and "404" in failed.stderr and not failed.stdout
+def test_the_one_file_is_downloaded_and_then_it_is_here(bundled: Path, tmp_path: Path) -> None:
+    published, home = tmp_path / "published", tmp_path / "home"
+    published.mkdir()
+    shutil.copy(bundled, published / "x-Q4_K_M.gguf")
+    (published / "x-Q8_0.gguf").write_bytes(b"not wanted")
+    with serving() as serve:
+        hub = serve(hub_handler(published, Counter()))
+        asked = ["-m", "serving.fetch_files", "org/fine", "", "--only=x-Q4_K_M.gguf"]
+        done = on_hub(hub, home, *asked)
+        assert done.returncode == 0, done.stdout + done.stderr
+    nobody = "http://127.0.0.1:9"  # from now on it is there, with no network
+    (found,) = on_hub(nobody, home, "-c", LOOK, "org/fine:Q4_K_M").stdout.splitlines()
+    assert "from_hub=True" in found and "snapshots/" in found and "repo='org/fine'" in found
+    assert "model_id='org/fine:Q4_K_M'" in found and "download_bytes=0" in found
+    (other,) = on_hub(nobody, home, "-c", LOOK, "org/fine:Q8_0").stdout.splitlines()
+    assert other.startswith("EngineError The model org/fine is not on this machine")
 
 
 # what it is like
@@ -296,7 +300,8 @@ def test_the_shape_of_one_not_downloaded_is_that_of_the_model_it_was(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(
-        "serving.gguf_source.files_to_fetch", lambda *_: (["x-Q4_K_M.gguf"], 4_683_073_536)
+        "serving.gguf_source.files_to_fetch",
+        lambda *_: (HubFile("x-Q4_K_M.gguf", 4_683_073_536, "a"),),
     )
     monkeypatch.setattr("serving.gguf_source.cached_file", lambda *_: None)
     found = resolve_gguf("unsloth/DeepSeek-R1-Distill-Qwen-7B-GGUF:Q4_K_M")

@@ -1,6 +1,5 @@
 """How llama.cpp would be started: whose server, on which machine, with which arguments."""
 
-import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +10,7 @@ from errors import EngineError, InputError, SettingsError
 from serving import install, llamacpp_server
 from serving.engines import ENGINES, Command, chosen_engine
 from serving.gguf_source import GgufSource
+from serving.hub_files import HubFile
 from serving.in_llamacpp import hearth_llama
 from serving.model_source import ModelSource
 from serving.plan import named_hardware
@@ -77,8 +77,9 @@ def known(monkeypatch: pytest.MonkeyPatch) -> None:
     """The hub has every repository, and lists one file in it."""
 
     def resolve(name: str) -> GgufSource:
-        source = ModelSource(name, name, None, True, weight_bytes=1 << 30, download_bytes=1 << 30)
-        return GgufSource(source, None, name.partition(":")[0], None, ("x-Q4_K_M.gguf",))
+        files = (HubFile("x-Q4_K_M.gguf", 1 << 30, "a"),)
+        source = ModelSource(name, name, None, True, weight_bytes=1 << 30, files=files)
+        return GgufSource(source, None, name.partition(":")[0], None)
 
     monkeypatch.setattr(llamacpp_server, "resolve_gguf", resolve)
 
@@ -167,7 +168,7 @@ def test_what_it_can_not_run_says_what_to_do(
     assert "HEARTH_MODEL to deepseek-ai/DeepSeek-R1-Distill-Qwen-14B" in caught.value.fix
 
 
-def test_a_model_of_the_hub_is_downloaded_in_the_engines_process(
+def test_a_model_of_the_hub_is_its_gguf_repository_under_its_own_name(
     on: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     on("cpu")
@@ -175,23 +176,12 @@ def test_a_model_of_the_hub_is_downloaded_in_the_engines_process(
     row = ENGINES["llamacpp"]
     assert row.plan
     plan = row.plan(settings(DISTILL))
-    repo = "unsloth/DeepSeek-R1-Distill-Qwen-7B-GGUF"
-    assert plan.loaded_id == repo and plan.source.model_id == DISTILL
-    made = command(settings(DISTILL))
-    split = made.argv.index("--")
-    assert made.argv[:split] == [
-        sys.executable,
-        "-P",
-        str(llamacpp_server._FETCH),
-        repo,
-        "",
-        "x-Q4_K_M.gguf",
-    ]
-    after = " ".join(made.argv[split:])
-    assert "--model {model}" in after and f"--alias {DISTILL} --ctx-size 16384" in after
-    assert "HF_HUB_OFFLINE" not in {k for k, v in made.env.items() if v != os.environ.get(k)}
-    made = command(settings("org/x-GGUF:Q4_K_M"))  # of no known shape
-    assert "--alias org/x-GGUF:Q4_K_M --ctx-size 16384" in " ".join(made.argv)
+    assert plan.loaded_id == "unsloth/DeepSeek-R1-Distill-Qwen-7B-GGUF"
+    assert plan.source.model_id == DISTILL and plan.source.folder is None
+    assert [file.name for file in plan.source.files] == ["x-Q4_K_M.gguf"], "to be downloaded first"
+    assert f"--alias {DISTILL} --ctx-size 16384" in " ".join(plan.arguments)
+    plan = row.plan(settings("org/x-GGUF:Q4_K_M"))  # of no known shape
+    assert "--alias org/x-GGUF:Q4_K_M --ctx-size 16384" in " ".join(plan.arguments)
 
 
 def test_auto_is_llama_cpp_for_gguf_and_where_the_plan_names_it(
