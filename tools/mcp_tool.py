@@ -164,7 +164,8 @@ def _type(about: dict[str, Any], schema: dict[str, Any]) -> str:
         defined = schema.get("$defs")
         inner = defined.get(reference[8:]) if isinstance(defined, dict) else None
         about = inner if isinstance(inner, dict) else {}
-    options = about.get("anyOf") if isinstance(about.get("anyOf"), list) else [about]
+    either = about.get("anyOf")
+    options = either if isinstance(either, list) else [about]
     kinds = {json.dumps(o.get("type")) for o in options if isinstance(o, dict)} - {'"null"'}
     kind = json.loads(kinds.pop()) if len(kinds) == 1 else None
     return kind if isinstance(kind, str) and kind in _TYPES - {"null"} else "any"
