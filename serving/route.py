@@ -76,13 +76,14 @@ class Route:
         where no place can be opened: for a single one its own, with the end of its log.
         """
         passed: dict[Place, HearthError] = {}
-        for place in self.places:
+        for number, place in enumerate(self.places, start=1):
             fault = self._try(place, lambda: None)
             if fault is None:
                 self.notice = _passed_over(passed, place)
                 return place
             passed[place] = fault
-            if not place.optional:
+            # Where nothing follows that is counted on, the error says it.
+            if not place.optional and not all(p.optional for p in self.places[number:]):
                 self._say(f"{place.name} can't be used: {fault.message}")
         raise self._nobody(passed)
 
@@ -204,7 +205,7 @@ def places_of(
     engine = partial(EnginePlace, engines=engines, measure=measure)
     if settings.route != "auto":
         return [_place(name, settings, engine) for name in settings.route.split(",")]
-    named = "model" in settings.model_fields_set or settings.endpoint_url
+    named = "model" in settings.model_fields_set or settings.endpoint_url or settings.engine_port
     names = ["main"] if named or settings.engine != "auto" else []
     names += ["local", *(name for name in settings.endpoints if name not in ("main", *PRESETS))]
     names += [name for name in PRESETS if settings.key_of(name)]
