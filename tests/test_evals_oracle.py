@@ -19,7 +19,7 @@ from settings import Settings
 class Oracle(Hearth):
     """A Hearth whose model has nothing to say: every step of its tasks is given."""
 
-    def new_model(self) -> ScriptedModel:  # type: ignore[override]
+    def new_model(self, *, pinned: bool = False) -> ScriptedModel:  # type: ignore[override]
         return ScriptedModel([], FAMILIES["tiny"])
 
 
