@@ -2,7 +2,11 @@
 
 import json
 import os
+import random
+import shutil
+import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -15,6 +19,7 @@ from serving.first_reply import fault_of, garbage_in
 from serving.install import CPU, LLAMACPP, TPU, cpu_obstacle, recipe, require
 from serving.pip import pip_error
 from serving.reply import Reply
+from settings import ROOT
 
 PIP = """#!{python}
 import os, sys
@@ -184,6 +189,55 @@ def test_an_installation_that_is_interrupted_is_none(
     assert LLAMACPP.versions() is None
     install.install(LLAMACPP, lambda line: None)
     assert not (LLAMACPP.folder / "half").exists() and LLAMACPP.versions() is not None
+
+
+KILLED = """
+import sys
+from pathlib import Path
+import pytest
+from serving import environments, install
+from tests.test_serving_install import fake_python
+with pytest.MonkeyPatch.context() as patch:
+    patch.setattr(environments, "ROOT", Path(sys.argv[1]))
+    patch.setattr(environments, "cpu_obstacle", lambda: "")
+    fake_python(Path(sys.argv[1]), patch)
+    install.install(install.CPU, lambda line: print(line, flush=True))
+print("done", flush=True)
+"""
+
+
+def test_an_installation_killed_at_any_moment_is_none(root: Path) -> None:
+    """By SIGKILL, as each line is said and a little later: whole or not there, and never in the way
+    of the next."""
+    whole, killed, chance = False, 0, random.Random(7)
+    for lines in range(1, 9):
+        shutil.rmtree(CPU.folder, ignore_errors=True)
+        begun = subprocess.Popen(
+            [sys.executable, "-c", KILLED, str(root)], cwd=ROOT, stdout=subprocess.PIPE, text=True
+        )
+        assert begun.stdout is not None
+        said = [begun.stdout.readline() for _ in range(lines)]
+        time.sleep(chance.uniform(0, 0.03))
+        begun.kill()
+        said += begun.stdout.read().splitlines()
+        begun.wait(10)
+        begun.stdout.close()
+        whole = any(line.startswith("installed") for line in said)
+        killed += not whole
+        # Between the renaming and the line that says so it is whole, and nothing has said so.
+        assert CPU.versions() is not None if whole else True
+        if CPU.versions() is None:
+            assert not (CPU.folder / "hearth-engine.json").exists()
+            with pytest.raises(EngineError, match="is not installed"):
+                require(CPU)
+        else:
+            assert (CPU.folder / "bin" / "tool").read_text().startswith(f"#!{CPU.folder}/")
+            assert any(line.startswith("importing") for line in said)
+        if whole:
+            break
+        assert install.install(CPU, lambda line: None)["vllm"] == "0.32.0"
+        assert not CPU.folder.with_name(f"{CPU.folder.name}.part").exists()
+    assert killed >= 3
 
 
 def test_the_recipe_for_tpus_builds_from_source(
