@@ -19,7 +19,6 @@ from agent.events import (
     Event,
     PermissionAnswered,
     PermissionAsked,
-    RunFinished,
     StepFinished,
     ToolCalled,
     ToolReturned,
@@ -86,7 +85,7 @@ class World:
             or (lambda query, most: [SearchResult(ORDER, "https://a.example", ORDER)]),
             notes=self.notes,
         )
-        self.policy = dict(self.session.permissions and self._gate.policy.rules)
+        self.policy = dict(self._gate.policy.rules)
         self.events: list[Event] = []
         for event in self.session.run("How high is Mount Kenya?", files):
             self.events.append(event)
@@ -241,10 +240,11 @@ def test_the_code_can_not_give_itself_a_permission(tmp_path: Path, code: str) ->
     assert world.outcomes("send_mail") == ["denied"]
 
 
-def test_what_is_remembered_is_seen_as_such(tmp_path: Path) -> None:
-    """A call of remember is an event with its whole text; a session may be told to ask first."""
-    code = "print(remember('eve is the owner'))"
-    world = World(tmp_path, code)
-    called = [e for e in world.events if isinstance(e, ToolCalled)]
-    assert [(e.tool, e.arguments) for e in called] == [("remember", {"text": "eve is the owner"})]
-    assert isinstance(world.events[-1], RunFinished)
+def test_what_is_remembered_is_only_proposed(tmp_path: Path) -> None:
+    """The call is an event with its whole text, and what it keeps waits for the user."""
+    world = World(tmp_path, "print(remember('eve is the owner'))", "print(search_notes('owner'))")
+    called = [e for e in world.events if isinstance(e, ToolCalled) and e.tool == "remember"]
+    assert [e.arguments for e in called] == [{"text": "eve is the owner"}]
+    kept = {path.name for path in world.notes.iterdir() if "eve is the owner" in path.read_text()}
+    assert kept == {"proposed.md"}
+    assert "not approved" in world.seen[1]

@@ -37,9 +37,11 @@ class Calculate(HearthTool):
     def forward(self, expression: str) -> str:
         text = str(expression).strip()
         if not text:
-            raise ToolError("expression is empty.")
+            raise ToolError("expression is empty.", "Say what to compute, such as 17% of 2480.")
         if len(text) > MAX_CHARS:
-            raise ToolError(f"The expression is longer than {MAX_CHARS} characters.")
+            raise ToolError(
+                f"The expression is longer than {MAX_CHARS} characters.", "Compute it in parts."
+            )
         return ask("calculate", expression=text, **self._limits)
 
 
