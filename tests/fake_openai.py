@@ -196,7 +196,9 @@ class FakeOpenAI:
             await asyncio.wait({watch}, timeout=turn.linger)
             watch.cancel()
             reply.cancel()
-            await asyncio.gather(watch, reply, return_exceptions=True)
+            ends = await asyncio.gather(watch, reply, return_exceptions=True)
+            if any(isinstance(end, ConnectionError) for end in ends):
+                request.disconnected.set()  # it left with something unread, which is a reset
 
 
 def _rendered(messages: list[dict[str, str]]) -> str:

@@ -130,7 +130,8 @@ def test_usage_of_the_server(ask: Any) -> None:
 def test_usage_estimated_when_the_stream_is_closed_first(ask: Any) -> None:
     model, server = ask(Turn(f"{ADD} and on and on", usage=(12, 99), delay=0.01))
     usage = model.generate(TASK).token_usage
-    assert usage.output_tokens == server.chats[0].deltas_sent
+    sent = server.chats[0].deltas_sent
+    assert sent - 2 <= usage.output_tokens <= sent, "the last may still be on their way"
     assert usage.input_tokens == 4  # of 14 characters
 
 

@@ -216,7 +216,7 @@ def test_the_answer_may_be_longer_than_the_budget(ask: Any) -> None:
 
 @pytest.mark.parametrize("owner", ["vllm", "hearth", ""])
 def test_a_loop_in_the_thinking_is_cut_and_left_out(owner: str, ask: Any) -> None:
-    first = Turn(f"I add one and two. That is it.\n{LOOP}", delay=0.0005)
+    first = Turn(f"I add one and two. That is it.\n{LOOP}", delay=0.0005, hangs_at_end=True)
     model, server = ask(first, Turn(CODE, thinking="So." if not owner else ""), owner=owner)
     reply = stream(model)[1]
     assert server.chats[0].disconnected.wait(2)
@@ -238,7 +238,7 @@ def test_a_loop_that_the_server_has_noticed(ask: Any) -> None:
 
 
 def test_a_loop_in_the_text_is_named(ask: Any) -> None:
-    model, server = ask(Turn(f"</think>I say: {LOOP}", delay=0.0005))
+    model, server = ask(Turn(f"</think>I say: {LOOP}", delay=0.0005, hangs_at_end=True))
     reply = stream(model)[1]
     assert (reply.reason, reply.finish, reply.ended_in) == ("repetition", "repetition", "text")
     assert len(server.chats) == 1
@@ -342,7 +342,9 @@ def test_usage_known_although_the_stream_is_closed_early(ask: Any) -> None:
     model, server = ask(turn, owner="vllm")
     usage = stream(model)[0][-1].token_usage
     assert usage is not None
-    assert (usage.input_tokens, usage.output_tokens) == (12, server.chats[0].deltas_sent)
+    sent = server.chats[0].deltas_sent
+    assert usage.input_tokens == 12
+    assert sent - 2 <= usage.output_tokens <= sent, "the last may still be on their way"
     assert server.chats[0].body["stream_options"]["continuous_usage_stats"] is True
 
 
