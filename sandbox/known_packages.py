@@ -155,7 +155,6 @@ _TABLE = {
     "z3": ("z3-solver", "sympy, or a search with itertools"),
     "igraph": ("igraph", "networkx"),
     "simpy": ("simpy", "heapq with a loop over events"),
-    "pint": ("pint", "scipy.constants"),
     "uncertainties": ("uncertainties", "math, or a simulation with numpy.random"),
     "more_itertools": ("more-itertools", "itertools"),
     "sortedcontainers": ("sortedcontainers", "bisect and heapq"),

@@ -66,33 +66,33 @@ def test_a_package_comes_while_the_session_runs(
 
 
 def test_what_it_needs_comes_too(index: Path, packages: Packages) -> None:
-    make_wheel(index, "pint", {"pint.py": ""}, requires="unit-words>=1\nnumpy")
+    make_wheel(index, "polars", {"polars.py": ""}, requires="unit-words>=1\nnumpy")
     make_wheel(index, "unit-words", {"unit_words.py": ""}, version="1.5")
     make_wheel(index, "faker", {"faker.py": ""}, requires="unit-words")
-    assert packages.install("pint").versions == {"pint": "1.0", "unit-words": "1.5"}
+    assert packages.install("polars").versions == {"polars": "1.0", "unit-words": "1.5"}
     assert packages.install("faker").versions == {"faker": "1.0"}, "the rest is there already"
 
 
 def test_nothing_of_hearth_is_exchanged(index: Path, packages: Packages) -> None:
-    make_wheel(index, "pint", {"pint.py": ""}, requires="numpy<2")
+    make_wheel(index, "polars", {"polars.py": ""}, requires="numpy<2")
     make_wheel(index, "numpy", {"numpy/__init__.py": ""}, version="1.26.0")
     with pytest.raises(PackageError, match="it needs other versions of what Hearth has installed"):
-        packages.install("pint")
+        packages.install("polars")
     assert left_over(packages) == []
 
 
 def test_no_set_up_code_ever_runs(index: Path, packages: Packages, tmp_path: Path) -> None:
     mark = tmp_path / "ran"
-    with tarfile.open(index / "pint-1.0.tar.gz", "w:gz") as archive:
+    with tarfile.open(index / "polars-1.0.tar.gz", "w:gz") as archive:
         for name, text in {
             "setup.py": f"open({str(mark)!r}, 'w')\nfrom setuptools import setup\nsetup()",
-            "PKG-INFO": "Metadata-Version: 2.1\nName: pint\nVersion: 1.0\n",
+            "PKG-INFO": "Metadata-Version: 2.1\nName: polars\nVersion: 1.0\n",
         }.items():
-            entry = tarfile.TarInfo(f"pint-1.0/{name}")
+            entry = tarfile.TarInfo(f"polars-1.0/{name}")
             entry.size = len(text)
             archive.addfile(entry, io.BytesIO(text.encode()))
     with pytest.raises(PackageError, match=r"no such package, or no wheel of it"):
-        packages.install("pint")
+        packages.install("polars")
     assert not mark.exists() and left_over(packages) == []
 
 
@@ -101,12 +101,19 @@ def test_no_installed_code_ever_runs_outside(
 ) -> None:
     mark = tmp_path / "ran"
     bad = f"open({str(mark)!r}, 'w')\n"
-    names = ("pip/__init__", "sitecustomize", "usercustomize", "json", "encodings/__init__", "pint")
+    names = (
+        "pip/__init__",
+        "sitecustomize",
+        "usercustomize",
+        "json",
+        "encodings/__init__",
+        "polars",
+    )
     files: dict[str, str | bytes] = {f"{name}.py": bad for name in names}
-    files |= {"start.pth": f"import os; {bad}", "pint-1.0.data/scripts/pip": "#!python\n" + bad}
-    make_wheel(index, "pint", files)
+    files |= {"start.pth": f"import os; {bad}", "polars-1.0.data/scripts/pip": "#!python\n" + bad}
+    make_wheel(index, "polars", files)
     make_wheel(index, "faker", {"faker.py": ""})
-    packages.install("pint")
+    packages.install("polars")
     assert packages.install("faker").versions == {"faker": "1.0"}
     assert not mark.exists()
     assert not (packages.folder / "bin").exists()
@@ -119,11 +126,11 @@ def test_no_installed_code_ever_runs_outside(
         "--index-url=http://127.0.0.1",
         "git+https://127.0.0.1/x",
         "../x",
-        "./pint",
-        "pint; import os",
-        "pint[extra]",
-        "pint>=1",
-        "pint @ file:///x.whl",
+        "./polars",
+        "polars; import os",
+        "polars[extra]",
+        "polars>=1",
+        "polars @ file:///x.whl",
         "",
         "x" * 200,
         "pi\nnt",
@@ -164,10 +171,10 @@ def test_a_setting_that_can_not_be(value: str) -> None:
 
 
 def test_too_large_is_refused_and_leaves_nothing(index: Path, tmp_path: Path) -> None:
-    make_wheel(index, "pint", {"pint.py": "", "pint_data.bin": b"\0" * 3_000_000})
+    make_wheel(index, "polars", {"polars.py": "", "polars_data.bin": b"\0" * 3_000_000})
     packages = Packages(tmp_path / "s" / "packages", max_bytes=1_000_000)
     with pytest.raises(PackageError, match="larger than 1 MB"):
-        packages.install("pint")
+        packages.install("polars")
     assert left_over(packages) == []
 
 
@@ -195,10 +202,10 @@ def test_time_is_limited_and_a_stop_is_heard(
         use_index(monkeypatch, url)
         packages = Packages(tmp_path / "s" / "packages", max_seconds=2)
         with pytest.raises(PackageError, match="took longer than 2 s"):
-            packages.install("pint")
+            packages.install("polars")
         patient = Packages(tmp_path / "s" / "packages")
         with pytest.raises(Cancelled, match="installation was stopped"):
-            patient.install("pint", stopped=lambda: True)
+            patient.install("polars", stopped=lambda: True)
     assert left_over(packages) == []
 
 
@@ -208,14 +215,14 @@ def test_without_a_network_it_says_so(tmp_path: Path, monkeypatch: pytest.Monkey
     use_index(monkeypatch, url)
     packages = Packages(tmp_path / "s" / "packages")
     with pytest.raises(PackageError, match="index can't be reached; is there a network") as caught:
-        packages.install("pint")
+        packages.install("polars")
     assert "The agent can go on without it" in caught.value.fix
 
 
 def test_a_folder_that_can_not_be_made(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in its place")
-    with pytest.raises(PackageError, match=r"pint could not be installed: (Not a|File)"):
-        Packages(tmp_path / "file" / "packages").install("pint")
+    with pytest.raises(PackageError, match=r"polars could not be installed: (Not a|File)"):
+        Packages(tmp_path / "file" / "packages").install("polars")
 
 
 @pytest.fixture
@@ -255,9 +262,9 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable
 def test_from_an_index_by_hash(
     server: Callable[[Path, str], str], packages: Packages, tmp_path: Path
 ) -> None:
-    wheel = make_wheel(tmp_path, "pint", {"pint.py": "X = 1"})
+    wheel = make_wheel(tmp_path, "polars", {"polars.py": "X = 1"})
     server(wheel, hashlib.sha256(wheel.read_bytes()).hexdigest())
-    assert packages.install("pint").versions == {"pint": "1.0"}
+    assert packages.install("polars").versions == {"polars": "1.0"}
     other = make_wheel(tmp_path, "faker", {"faker.py": "X = 1"})
     server(other, "0" * 64)
     with pytest.raises(PackageError, match="not the one that the index announced"):

@@ -18,7 +18,10 @@ def check_tool_call(make: Make) -> None:
     }  # fmt: skip
     end = records[1]
     assert end.pop("seconds") >= 0
-    assert end == {"phase": "end", "call": 1, "tool": "web_search", "ok": True, "result": "cats/5"}
+    assert end == {
+        "phase": "end", "call": 1, "tool": "web_search", "ok": True, "result": "cats/5",
+        "size": 6, "outcome": "ok"
+    }  # fmt: skip
 
 
 def check_plain_data_round_trip(make: Make) -> None:
