@@ -11,6 +11,7 @@ from pathlib import Path
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from errors import ToolError
 from tools import workspace as files
 
 MAX_SHOWN_BYTES = 50_000_000
@@ -31,7 +32,7 @@ class Publisher:
             if key not in self._copies:
                 self._copies[key] = self._copy(workspace, name)
             return self._copies[key]
-        except (OSError, ValueError):
+        except (OSError, ValueError, ToolError):
             return None
 
     def _copy(self, workspace: Path, name: str) -> Path:
