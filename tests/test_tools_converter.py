@@ -60,6 +60,14 @@ def test_a_process_is_used_again_and_bounded_in_number(few: Converter) -> None:
     assert sum(worker.served for worker in few._idle) >= 50
 
 
+def test_the_process_of_a_large_app_is_kept(few: Converter) -> None:
+    """A process's peak of memory counts from that of the process that started it."""
+    large = bytearray(os.urandom(1 << 20)) * 700
+    letter(few)
+    assert len(few._idle) == 1
+    del large
+
+
 def test_a_document_that_takes_too_long_is_given_up(few: Converter) -> None:
     letter(few)
     started = time.monotonic()

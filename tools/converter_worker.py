@@ -16,6 +16,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
@@ -117,8 +119,8 @@ def _limit(seconds: float, memory_bytes: int) -> None:
 
 
 def _resident_bytes() -> int:
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024
+    # Not the peak of getrusage: a process inherits that from the app that started it.
+    return psutil.Process().memory_info().rss
 
 
 def _refuse(event: str, values: tuple[Any, ...], allowed: set[str]) -> None:
