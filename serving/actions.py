@@ -87,7 +87,8 @@ def _from_object(value: dict[str, Any]) -> str | None:
 def _call(name: str, given: Any) -> str | None:
     name = name.rpartition(".")[2]
     if name in _INTERPRETERS:
-        values = [given] if isinstance(given, str) else list(given.values()) if given else []
+        given = list(given.values()) if isinstance(given, dict) else given
+        values = given if isinstance(given, list) else [given]
         return next((text.strip() for text in values if isinstance(text, str)), None)
     if not name.isidentifier() or keyword.iskeyword(name):
         return None

@@ -23,7 +23,8 @@ _SECONDS = 120.0  # a slow machine is no fault: what it has said by then is look
 
 # Rules of a dash or of dots are text, of a letter or an exclamation mark they are not.
 _ONE_CHARACTER = re.compile(r"([^\s\-=_*#.~|])\1{15}")
-_ONE_WORD = re.compile(r"(\S+)(?:\s+\1){11}(?!\S)")
+# From a word's beginning: Chinese has no spaces, and each of its characters would be tried as one.
+_ONE_WORD = re.compile(r"(?<!\S)(\S+)(?:\s+\1){11}(?!\S)")
 
 
 class Faulty(Exception):

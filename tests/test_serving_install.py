@@ -304,3 +304,10 @@ def test_what_a_first_reply_shows(thinking: str, text: str, finish: str, fault: 
 
 def test_ordinary_text_is_no_garbage() -> None:
     assert garbage_in("no no no, wait: 1000000000000000 is 10**15; ======================") == ""
+
+
+def test_text_without_spaces_is_looked_at_in_a_moment() -> None:
+    chinese = "".join(chr(0x4E00 + n * n % 4999) for n in range(12_000))
+    began = time.process_time()
+    assert garbage_in(chinese) == ""
+    assert time.process_time() - began < 0.5

@@ -22,6 +22,8 @@ CALLS = {
     "in a list": ('[{"name": "f", "arguments": {"x": true}}]', "print(f(x=True))"),
     "an interpreter": ('{"name": "python_interpreter", "arguments": {"code": "x = 1\\nprint(x)"}}', "x = 1\nprint(x)"),
     "line end in a string": ('{"name": "python", "arguments": {"code": "x = 1\nprint(x)"}}', "x = 1\nprint(x)"),
+    "an interpreter's list": ('{"name": "python", "arguments": ["print(1)"]}', "print(1)"),
+    "an interpreter's number": ('{"name": "python", "arguments": 5}', None),
     "thought and code": ('{"thought": "Add.", "code": "print(1 + 2)"}', "print(1 + 2)"),
     "a namespace": ('{"name": "functions.f", "arguments": {}}', "print(f())"),
     "Qwen3-Coder's": ("<function=web_search>\n<parameter=query>\nOslo\n</parameter>\n</function>", "print(web_search(query='Oslo'))"),
