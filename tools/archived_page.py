@@ -13,7 +13,8 @@ from errors import ToolError
 from tools.addresses import host_of, web_address
 from tools.base import HearthTool, Touch
 from tools.days import end_of
-from tools.fetch import Ask, Fetched, FetchFunction
+from tools.fetch import Ask, Fetched, FetchFunction, forbidden
+from tools.inputs import DATE, PART, QUESTION
 from tools.pages import Pages, Text, shown
 from tools.text import PAGE_CHARS, one_line
 
@@ -35,17 +36,9 @@ class ArchivedPage(HearthTool):
     )
     inputs = {
         "url": {"type": "string", "description": "The page's own address, with https://."},
-        "date": {"type": "string", "description": "YYYY-MM-DD, YYYY-MM or YYYY.", "nullable": True},
-        "question": {
-            "type": "string",
-            "description": "What you want to know from it, if not all.",
-            "nullable": True,
-        },
-        "part": {
-            "type": "integer",
-            "description": "Which part of a long text; 1 if left out.",
-            "nullable": True,
-        },
+        "date": DATE,
+        "question": QUESTION,
+        "part": PART,
     }
     touches: ClassVar[frozenset[Touch]] = frozenset({"network"})
     outside: ClassVar[bool] = True
@@ -76,11 +69,7 @@ class ArchivedPage(HearthTool):
     ) -> str:
         address = str(web_address(str(url)))
         if self._denied(host_of(address)):
-            raise ToolError(
-                f"The user does not allow visits to {host_of(address)}.",
-                "Use another source.",
-                seen_as=PermissionError,
-            )
+            raise forbidden(host_of(address))
         day = end_of(date) if date else ""
         stamp, original = self._copy(address, day)
         # `id_`: as the site sent it, without the archive's own bar and links.

@@ -116,6 +116,13 @@ def fetch(ask: Ask | str, limits: Limits) -> Fetched:
         return thread.submit(asyncio.run, _fetch(ask, limits)).result()
 
 
+def forbidden(host: str) -> ToolError:
+    """What is said of a host that the user's policy denies."""
+    return ToolError(
+        f"The user does not allow visits to {host}.", "Use another source.", seen_as=PermissionError
+    )
+
+
 async def _fetch(ask: Ask, limits: Limits) -> Fetched:
     url = web_address(ask.address)
     try:
@@ -229,10 +236,7 @@ async def _way(url: httpx.URL, limits: Limits) -> tuple[list[str], str | None]:
     """
     host = url.raw_host.decode().lower().rstrip(".")
     if limits.denied(host):
-        raise ToolError(
-            f"The user does not allow visits to {host}.", "Use another source.",
-            seen_as=PermissionError,
-        )  # fmt: skip
+        raise forbidden(host)
     proxy = _proxy(url)
     try:
         # In ASCII, as httpx spells it: the system would encode some international names otherwise.

@@ -91,7 +91,7 @@ class Wikipedia:
         except ValueError:
             body = None
         if not isinstance(body, dict):
-            raise _fault("sent an answer that is not in its format")
+            raise misfit()
         if "error" in body:
             error = body["error"] if isinstance(body["error"], dict) else {}
             raise WikiError(str(error.get("code")), one_line(str(error.get("info", "no reason"))))
@@ -104,6 +104,11 @@ class WikiError(ToolError):
     def __init__(self, code: str, info: str) -> None:
         super().__init__(f"Wikipedia refused: {info}.", _GO_ON, seen_as=ConnectionError)
         self.code = code
+
+
+def misfit() -> ToolError:
+    """An answer of Wikipedia's that is none, or has not the parts it should have."""
+    return _fault("sent an answer that is not in its format")
 
 
 def _fault(what: str) -> ToolError:

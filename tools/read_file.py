@@ -18,6 +18,7 @@ from tools.formats.kinds import (
     UNREADABLE,
     kind_of,
 )
+from tools.inputs import PART, QUESTION
 from tools.members import load_file
 from tools.passages import relevant
 from tools.text import PAGE_CHARS, page, visible
@@ -51,16 +52,8 @@ class ReadFile(HearthTool):
             "type": "string",
             "description": "The file's name, such as report.pdf or data.zip/inner.txt.",
         },
-        "question": {
-            "type": "string",
-            "description": "What to look for in a long text.",
-            "nullable": True,
-        },
-        "part": {
-            "type": "integer",
-            "description": "Which part of a long text; 1 if left out.",
-            "nullable": True,
-        },
+        "question": QUESTION,
+        "part": PART,
     }
     touches = frozenset({"files"})
     outside = True

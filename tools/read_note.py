@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from errors import ToolError
 from tools.base import HearthTool
+from tools.inputs import PART
 from tools.text import PAGE_CHARS, page, visible
 
 
@@ -17,11 +18,7 @@ class ReadNote(HearthTool):
     )
     inputs = {
         "name": {"type": "string", "description": "The note's name, such as home.md."},
-        "part": {
-            "type": "integer",
-            "description": "Which part of a long note; 1 if left out.",
-            "nullable": True,
-        },
+        "part": PART,
     }
     touches = frozenset({"memory"})
 

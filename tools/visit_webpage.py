@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 from tools.addresses import host_of
 from tools.base import HearthTool, Touch
 from tools.fetch import MAX_BYTES, TIMEOUT_SECONDS, Limits, fetch
+from tools.inputs import PART, QUESTION
 from tools.pages import Pages, shown
 from tools.text import PAGE_CHARS
 
@@ -24,16 +25,8 @@ class VisitWebpage(HearthTool):
     )
     inputs = {
         "url": {"type": "string", "description": "The page's address, with https://."},
-        "question": {
-            "type": "string",
-            "description": "What you want to know from it, if not all.",
-            "nullable": True,
-        },
-        "part": {
-            "type": "integer",
-            "description": "Which part of a long text; 1 if left out.",
-            "nullable": True,
-        },
+        "question": QUESTION,
+        "part": PART,
         "links": {
             "type": "boolean",
             "description": "Whether to show the addresses that its links lead to.",

@@ -9,7 +9,8 @@ from errors import ToolError
 from tools.base import HearthTool, Touch
 from tools.days import end_of
 from tools.documents import article_sections
-from tools.mediawiki import WikiError, Wikipedia
+from tools.inputs import DATE, LANGUAGE, PART, QUESTION
+from tools.mediawiki import WikiError, Wikipedia, misfit
 from tools.pages import Text, shown
 from tools.text import PAGE_CHARS, one_line
 
@@ -36,22 +37,10 @@ class WikipediaPage(HearthTool):
             "description": 'Title or number of a section; "all" for the whole article.',
             "nullable": True,
         },
-        "question": {
-            "type": "string",
-            "description": "What you want to know from it.",
-            "nullable": True,
-        },
-        "language": {
-            "type": "string",
-            "description": "Code of the language, such as de; en if left out.",
-            "nullable": True,
-        },
-        "date": {"type": "string", "description": "YYYY-MM-DD, YYYY-MM or YYYY.", "nullable": True},
-        "part": {
-            "type": "integer",
-            "description": "Which part of a long text; 1 if left out.",
-            "nullable": True,
-        },
+        "question": QUESTION,
+        "language": LANGUAGE,
+        "date": DATE,
+        "part": PART,
     }
     touches: ClassVar[frozenset[Touch]] = frozenset({"network"})
     outside: ClassVar[bool] = True
@@ -113,7 +102,7 @@ class WikipediaPage(HearthTool):
             revision = (page.get("revisions") or [None])[0]
             found = revision and (int(revision["revid"]), str(revision["timestamp"])[:10])
         except (LookupError, TypeError, ValueError, AttributeError):
-            raise _misfit() from None
+            raise misfit() from None
         if missing:
             raise self._no_page(title, language)
         if not found:
@@ -140,7 +129,7 @@ class WikipediaPage(HearthTool):
             raise
         found = body.get("parse")
         if not isinstance(found, dict) or not isinstance(found.get("text"), str):
-            raise _misfit()
+            raise misfit()
         return found
 
     def _no_page(self, title: str, language: str) -> ToolError:
@@ -224,12 +213,4 @@ def _place(sections: list[Section], numbers: list[str], wanted: str) -> int:
     raise ToolError(
         f"The article has {'several sections like' if within else 'no section'} {wanted!r}.",
         f"Its sections: {listed[:_MOST_SECTIONS_CHARS]}" if listed else "It has no sections.",
-    )
-
-
-def _misfit() -> ToolError:
-    return ToolError(
-        "Wikipedia sent an answer that is not in its format.",
-        "Use web_search, or go on without it.",
-        seen_as=ConnectionError,
     )

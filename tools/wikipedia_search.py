@@ -6,7 +6,8 @@ from typing import Any, ClassVar
 from errors import ToolError
 from tools.base import HearthTool, Touch
 from tools.fetch import Limits, fetch
-from tools.mediawiki import Wikipedia
+from tools.inputs import LANGUAGE
+from tools.mediawiki import Wikipedia, misfit
 from tools.text import cut, one_line, visible
 
 ARTICLES = 3
@@ -24,11 +25,7 @@ class WikipediaSearch(HearthTool):
     )
     inputs = {
         "query": {"type": "string", "description": "What to look for, in a few words."},
-        "language": {
-            "type": "string",
-            "description": "Code of the language, such as de; en if left out.",
-            "nullable": True,
-        },
+        "language": LANGUAGE,
     }
     touches: ClassVar[frozenset[Touch]] = frozenset({"network"})
     outside: ClassVar[bool] = True
@@ -76,8 +73,4 @@ def _articles(body: dict[str, Any]) -> list[dict[str, Any]]:
         pages = body.get("query", {}).get("pages", [])
         return sorted((p for p in pages if "title" in p), key=lambda p: p.get("index", 0))
     except (AttributeError, TypeError):
-        raise ToolError(
-            "Wikipedia sent an answer that is not in its format.",
-            "Use web_search, or go on without it.",
-            seen_as=ConnectionError,
-        ) from None
+        raise misfit() from None

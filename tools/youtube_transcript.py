@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 from errors import ToolError
 from tools.base import HearthTool, Touch
 from tools.fetch import Ask, FetchFunction
+from tools.inputs import PART, QUESTION
 from tools.pages import Text, shown
 from tools.text import PAGE_CHARS, one_line
 from tools.web_state import WebState
@@ -39,16 +40,8 @@ class YoutubeTranscript(HearthTool):
             "description": "Code of the language, such as de; if left out, en or what there is.",
             "nullable": True,
         },
-        "question": {
-            "type": "string",
-            "description": "What you want to know from it, if not all.",
-            "nullable": True,
-        },
-        "part": {
-            "type": "integer",
-            "description": "Which part of a long text; 1 if left out.",
-            "nullable": True,
-        },
+        "question": QUESTION,
+        "part": PART,
     }
     touches: ClassVar[frozenset[Touch]] = frozenset({"network"})
     outside: ClassVar[bool] = True
