@@ -77,8 +77,8 @@ class EnginePlace(Place):
     def probe(self) -> None:
         self.check()
         endpoint, settings = self.endpoint, self.settings
-        if endpoint is None or endpoint.pid is not None:
-            return  # the supervisor watches its own engine
+        if endpoint is None or endpoint.pid is not None or endpoint.transport is not None:
+            return  # the supervisor watches its own engine; one in this process is there
         key = settings.endpoint_key.get_secret_value()
         connect(endpoint.base_url, key, endpoint.model_id, lambda _: None, seconds=PROBE_SECONDS)
 
@@ -90,7 +90,8 @@ class EnginePlace(Place):
             found = connect(url, key, model, lambda _: None, seconds=PROBE_SECONDS)
             return "well", found.notice or "It answers and has the model."
         row = engine_row(chosen_engine(self.settings), self._engines)
-        assert row.plan is not None
+        if row.plan is None:
+            return "can be loaded", f"Into Hearth's own process, by {row.name}."
         plan = row.plan(self.settings)
         wanted = (row.name, plan.source.model_id)
         for endpoint in _running(self.settings):
@@ -134,15 +135,27 @@ class LocalPlace(Place):
     def _wanted(self) -> str:
         return self._startable.model_id if self._startable else "an engine that runs already"
 
+    @property
+    def family(self) -> Family:
+        startable = self._startable
+        ours = startable is not None and self.endpoint in (None, startable.endpoint)
+        return startable.family if startable and ours else super().family
+
     def _open(self, say: Say) -> Endpoint:
         for endpoint in self._others():
             say(f"using the engine that runs already, {endpoint.model_id}")
             return endpoint
-        if self._startable is None or not can_start_here(self._startable.settings):
+        startable = self._startable
+        if startable is None or not can_start_here(startable.settings):
             raise EngineError(
                 "No engine runs on this machine.", fix="Start one: make serve MODEL=…"
             )
-        return self._startable.open(say, lambda: None)
+        try:
+            return startable.open(say, lambda: None)
+        except HearthError:
+            self._startable = None  # minutes would go on each further try
+            startable.close()
+            raise
 
     def _others(self) -> list[Endpoint]:
         """Engines that other Hearths run; that with the bundled model is no gain."""

@@ -4,15 +4,20 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from httpx import MockTransport, Request, Response
 
-from errors import Cancelled, ContextTooLong, HearthError
+from errors import Cancelled, ContextTooLong, EngineError, HearthError, ModelError
 from serving.breaker import FIRST_SECONDS, MOST_SECONDS, Breaker
+from serving.engines import ENGINES
 from serving.ledger import Ledger, LimitReached
+from serving.place_engine import EnginePlace, LocalPlace
 from serving.route import Route, places_of
 from serving.router import RoutedModel
+from serving.row import Endpoint, Say
 from settings import load_settings
 from settings.of_route import EndpointSettings
 from tests.fake_openai import FakeOpenAI, Turn
@@ -251,3 +256,47 @@ def test_settings_that_can_not_be(tmp_path: Path, given: dict[str, object], word
     with pytest.raises(HearthError, match=words) as caught:
         load_settings(tmp_path, **given)
     assert KEY not in str(caught.value)
+
+
+def test_an_engine_in_this_process_answers_again_after_a_fault(tmp_path: Path) -> None:
+    def refuse(request: Request) -> Response:
+        return Response(503)
+
+    there = Endpoint(
+        "http://x.internal/v1", "", "m", "zerogpu", None, transport=MockTransport(refuse)
+    )
+    row = replace(ENGINES["zerogpu"], connect=lambda settings, say: there)
+    settings = load_settings(
+        tmp_path,
+        data_dir=tmp_path,
+        model="org/m",
+        route="zerogpu,spare",
+        endpoints={"spare": {"url": "http://127.0.0.1:9"}},
+    )
+    route = Route(settings, engines={"zerogpu": row})
+    place = route.places[0]
+    assert place.look() == ("can be loaded", "Into Hearth's own process, by zerogpu.")
+    assert route.start() is place
+    route.failed(place, ModelError("No GPU was free."))
+    place.breaker.hold("No GPU was free.", 0)  # its pause is over
+    assert route.choose(lambda: None) is place
+
+
+def test_an_engine_here_that_can_not_be_started_is_tried_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    starts = []
+
+    class Broken(EnginePlace):
+        def _open(self, say: Say) -> Endpoint:
+            starts.append(self.name)
+            raise EngineError("It ended before it was ready.")
+
+    monkeypatch.setattr("serving.place_engine.can_start_here", lambda settings: True)
+    settings = load_settings(tmp_path, data_dir=tmp_path, model="a/b", family="r1-distill")
+    place = LocalPlace(settings, optional=True, startable=Broken("local", settings))
+    assert place.family.name == "r1-distill"
+    for words in ("ended before", "No engine runs", "No engine runs"):
+        with pytest.raises(EngineError, match=words):
+            place.open(lambda line: None, lambda: None)
+    assert starts == ["local"]
