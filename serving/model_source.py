@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from errors import EngineError, InputError
+from errors import EngineError, HearthError, InputError
 from serving.hub_files import HubFile, needed_files, weight_files
 from settings import BUNDLED_MODEL, ROOT
 
@@ -46,8 +46,8 @@ class ModelSource:
 def resolve_model(name: str) -> ModelSource:
     """The model that the setting `model` names.
 
-    Raises InputError for a name or folder that is no model, and EngineError for a hub model
-    that doesn't exist, may not be read or can't be reached.
+    Raises InputError for a name or folder that is no model, or a hub model that doesn't exist, and
+    EngineError for one that may not be read or can't be reached.
     """
     if name == BUNDLED_MODEL:
         return _from_folder(BUNDLED_FOLDER, shown="models/tiny", bundled=True)
@@ -255,7 +255,8 @@ def _from_hub(model_id: str) -> ModelSource:
 
 
 def _to_download(model_id: str, repo: str, revision: str | None, why: Any) -> ModelSource:
-    """What is to be downloaded; raises EngineError when it can't or mustn't be."""
+    """What is to be downloaded. Raises EngineError when it can't or mustn't be, InputError when
+    there is no such model."""
     from huggingface_hub import HfApi
     from huggingface_hub import errors as hub
 
@@ -290,16 +291,20 @@ def listed_on_hub(loaded_id: str, source: ModelSource) -> ModelSource:
     return replace(source, files=fresh.files, download_bytes=fresh.download_bytes)
 
 
-def hub_error(error: Exception, model_id: str, how: str) -> EngineError:
-    """What the hub's refusal or silence means; `how` is what the model isn't on this machine."""
+def hub_error(error: Exception, model_id: str, how: str) -> HearthError:
+    """What the hub's refusal or silence means; `how` is what the model isn't on this machine.
+
+    InputError for a model that doesn't exist, which the user is to mend; else EngineError.
+    """
     from huggingface_hub import errors as hub
 
     if isinstance(error, hub.GatedRepoError):
         return must_accept(model_id.partition("@")[0])
     if isinstance(error, hub.RepositoryNotFoundError | hub.RevisionNotFoundError):
-        return EngineError(
+        return InputError(
             f"Hugging Face has no model {model_id}, or it is private.",
-            fix="Check the id for typing errors; for a private model, log in with `hf auth login`.",
+            fix="Check HEARTH_MODEL for typing errors; for a private model, log in with "
+            "`hf auth login`.",
         )
     status = getattr(getattr(error, "response", None), "status_code", None)
     if status in (401, 403):
@@ -309,6 +314,13 @@ def hub_error(error: Exception, model_id: str, how: str) -> EngineError:
             "without any, public models can be read.",
         )
     reason = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
+    if "/" not in model_id:
+        return InputError(
+            f"There is no model folder {model_id}, and Hugging Face can't be asked for a model of "
+            f"this name ({reason}).",
+            fix="Set HEARTH_MODEL to `tiny`, to an existing folder, or to a whole Hugging Face id "
+            "such as deepseek-ai/DeepSeek-R1-Distill-Qwen-7B.",
+        )
     return EngineError(
         f"The model {model_id} {how} on this machine, and Hugging Face can't be asked for it "
         f"({reason}).",

@@ -37,8 +37,10 @@ ROWS: dict[str, tuple[str, dict[str, str], list[str]]] = {
     "BERT, asked": ("agent go --model {bert}", {}, ["BertModel", "HEARTH_MODEL"]),
     "folder": ("serving start --model {tmp}/no", {}, ["no model folder", "HEARTH_MODEL"]),
     "folder, asked": ("agent go --model {tmp}/no", {}, ["no model folder", "HEARTH_MODEL"]),
-    "missing": ("serving start --model org/missing", {}, ["org/missing", "Check the id"]),
-    "missing, planned": ("serving plan --model org/missing", {}, ["org/missing", "Check the id"]),
+    "missing": ("serving start --model org/missing", {}, ["org/missing", "HEARTH_MODEL"]),
+    "missing, planned": ("serving plan --model org/missing", {}, ["org/missing", "HEARTH_MODEL"]),
+    "missing, asked": ("agent go --model org/missing", {}, ["org/missing", "HEARTH_MODEL"]),
+    "missing GGUF": ("agent go --model org/missing:Q4_K_M", {}, ["org/missing", "HEARTH_MODEL"]),
     "gated": ("serving start --model org/gated", {}, ["gated", "hf auth login"]),
     "gated, asked": ("agent go --route main --model org/gated", {}, ["gated", "hf auth login"]),
     "token": ("serving start --model org/refused", {"HF_TOKEN": TOKEN}, ["token", "HF_TOKEN"]),
@@ -78,6 +80,7 @@ NO_NETWORK = {
     "start": ("serving start --model org/any", {}, ["org/any", "HEARTH_MODEL"]),
     "plan": ("serving plan --model org/any", {}, ["org/any", "can't be asked"]),
     "ask": ("agent go --route main --model org/any", {}, ["org/any", "HEARTH_MODEL"]),
+    "no id": ("agent go --model distil-7b", {}, ["no model folder distil-7b", "HEARTH_MODEL"]),
 }
 Results = dict[str, tuple[int, str, str]]
 

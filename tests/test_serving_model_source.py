@@ -211,7 +211,7 @@ def test_a_model_of_the_hub(serve: Serve, tmp_path: Path) -> None:
     names = ["org/model", "org/missing", "org/gated", "org/dataset"]
     model, missing, gated, dataset = look(serve(Hub), tmp_path, *names)
     assert "download_bytes=15200000600" in model and "folder=None" in model
-    assert missing.startswith("EngineError Hugging Face has no model org/missing")
+    assert missing.startswith("InputError Hugging Face has no model org/missing")
     assert "org/gated is gated" in gated and "hf auth login" in gated
     assert "org/dataset is no model" in dataset
 
@@ -225,9 +225,10 @@ def test_without_a_network(toy: Path, tmp_path: Path) -> None:
     for file in toy.iterdir():
         (snapshot / file.name).symlink_to(file)
     nobody = "http://127.0.0.1:9"
-    cached, absent = look(nobody, tmp_path, "org/toy", "org/absent")
+    cached, absent, bare = look(nobody, tmp_path, "org/toy", "org/absent", "absent")
     assert "model_id='org/toy'" in cached and "download_bytes=0" in cached
     assert absent.startswith("EngineError The model org/absent is not on this machine")
     assert "Connect to the network" in absent
+    assert bare.startswith("InputError There is no model folder absent") and "HEARTH_MODEL" in bare
     (snapshot / "model.safetensors").unlink()
     assert "org/toy is not whole on this machine" in look(nobody, tmp_path, "org/toy")[0]
