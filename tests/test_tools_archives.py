@@ -1,6 +1,5 @@
 """Old copies of pages and what is said in videos, from servers that answer as the real ones do."""
 
-import json
 import urllib.parse
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler
@@ -8,52 +7,24 @@ from http.server import BaseHTTPRequestHandler
 import pytest
 
 from errors import ToolError
+from tests.archive_sites import (
+    CLOSEST,
+    NONE,
+    STAMP,
+    VIDEO,
+    WATCH,
+    archive,
+    player,
+    reply,
+    through,
+    track,
+    youtube,
+)
 from tests.trap_site import Page, Site, body, no_http, send, status, text
 from tools.archived_page import ArchivedPage
-from tools.fetch import Ask, Fetched, FetchFunction, Limits, fetch
 from tools.pages import Pages
 from tools.web_state import WebState
 from tools.youtube_transcript import YoutubeTranscript
-
-REAL = ("https://archive.org", "https://web.archive.org", "https://www.youtube.com")
-
-
-def through(site: Site) -> FetchFunction:
-    """The app's own fetch, with the real hosts' addresses led to the site."""
-    limits = Limits(allow=frozenset([site.host]))
-
-    def get(ask: Ask) -> Fetched:
-        host = next(real for real in REAL if ask.address.startswith(f"{real}/"))
-        address = site.url(ask.address.removeprefix(host))
-        return fetch(Ask(address, ask.headers, ask.body, any_status=ask.any_status), limits)
-
-    return get
-
-
-def reply(value: object) -> Page:
-    return body(json.dumps(value).encode(), "application/json")
-
-
-STAMP = "20150630120000"
-CLOSEST = {
-    "url": "example.com/news",
-    "archived_snapshots": {
-        "closest": {
-            "status": "200",
-            "available": True,
-            "url": f"http://web.archive.org/web/{STAMP}/https://example.com/news?a=1",
-            "timestamp": STAMP,
-        }
-    },
-}
-NONE = {"url": "example.com/news", "archived_snapshots": {}}
-COPY = {f"/web/{STAMP}id_/https://example.com/news": text("<p>Old news of the day.</p>")}
-
-
-def archive(available: Page, index: Page = reply([]), **more: Page) -> Site:
-    old = {"/web/20140101000000id_/https://example.com/news": text("<p>Older news.</p>")}
-    pages = {"/wayback/available": available, "/cdx/search/cdx": index, **COPY, **old, **more}
-    return Site(pages)
 
 
 class TestArchive:
@@ -118,39 +89,6 @@ class TestArchive:
             with pytest.raises(ToolError, match=r"does not allow visits to example\.com"):
                 tool(url="https://EXAMPLE.com./news")
             assert not site.asked
-
-
-VIDEO = "dQw4w9WgXcQ"
-WATCH = '<html><script>ytcfg.set({"INNERTUBE_API_KEY": "k-1"});</script></html>'
-SPOKEN = (
-    '<?xml version="1.0" encoding="utf-8" ?><transcript>'
-    '<text start="0.5" dur="3.1">We&amp;#39;re no strangers</text>'
-    '<text start="4" dur="3">to love</text>'
-    '<text start="65.2" dur="3">You know the rules</text></transcript>'
-)
-
-
-def track(code: str, name: str, kind: str = "") -> dict[str, object]:
-    about = {"baseUrl": f"https://www.youtube.com/api/timedtext?v={VIDEO}&lang={code}&fmt=srv3"}
-    more = {"kind": kind} if kind else {}
-    return {**about, "name": {"runs": [{"text": name}]}, "languageCode": code, **more}
-
-
-def player(*tracks: dict[str, object], **status: object) -> dict[str, object]:
-    said: dict[str, object] = {"playabilityStatus": {"status": "OK", **status}}
-    if tracks:
-        said["captions"] = {"playerCaptionsTracklistRenderer": {"captionTracks": list(tracks)}}
-    return said
-
-
-def youtube(told: Page, watch: Page = text(WATCH), spoken: Page | None = None) -> Site:
-    return Site(
-        {
-            "/watch": watch,
-            "/youtubei/v1/player": told,
-            "/api/timedtext": spoken or body(SPOKEN.encode(), "text/xml; charset=utf-8"),
-        }
-    )
 
 
 class TestTranscript:

@@ -1,7 +1,7 @@
 """One suite over all tools, those that are added later included: what they declare and obey.
 
 The tools are found by walking through `tools/`; one that has no entry in `TOOLS` (in
-`tests/test_tools_all.py`: how it is built, a call that works offline) fails here.
+`tests/every_tool.py`: how it is built, a call that works) fails here.
 """
 
 import contextlib
@@ -10,8 +10,10 @@ import inspect
 import pkgutil
 import queue
 import re
+import subprocess
+import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, get_args
 
@@ -23,10 +25,12 @@ from agent.gate import Gate
 from errors import ModelMistake, ToolError
 from sandbox import wire
 from sandbox.calls import BoundTool, StepCalls
-from tests.test_tools_all import TOOLS
+from tests.every_tool import TABLE, TOOLS, web
+from tests.trap_site import Site
 from tools.base import HearthTool, Touch
 from tools.text import visible
 
+ROOT = Path(__file__).resolve().parent.parent
 ELSEWHERE = {"McpTool", "Borrowed", "Space"}
 """Their faces are those of what they stand for; they have tests of their own."""
 TOUCHES = set(get_args(Touch))
@@ -48,10 +52,26 @@ def classes() -> Iterator[type[Tool]]:
             )
 
 
-def test_no_tool_is_forgotten() -> None:
+Make = Callable[[str], Tool]
+
+
+@pytest.fixture(scope="module")
+def site() -> Iterator[Site]:
+    with web() as running:
+        yield running
+
+
+@pytest.fixture
+def make(tmp_path: Path, site: Site) -> Make:
+    """The tool of a name, built anew."""
+    (tmp_path / "t.csv").write_text(TABLE)
+    return lambda name: TOOLS[name][0](tmp_path, site)
+
+
+def test_no_tool_is_forgotten(make: Make) -> None:
     ours = {cls.name: cls for cls in classes() if cls.__name__ not in ELSEWHERE}
-    assert set(ours) == set(TOOLS), "each has an entry in TOOLS of tests/test_tools_all.py"
-    built = {type(build(Path())).__name__ for build, _ in TOOLS.values()}
+    assert set(ours) == set(TOOLS), "each has an entry in TOOLS of tests/every_tool.py"
+    built = {type(make(name)).__name__ for name in TOOLS}
     assert built == {cls.__name__ for cls in ours.values()}
 
 
@@ -76,15 +96,28 @@ def through(tool: Tool, *calls: tuple[list[Any], dict[str, Any]]) -> list[tuple[
     return [done[number] for number in range(len(calls))]
 
 
-@pytest.fixture
-def workspace(tmp_path: Path) -> Path:
-    (tmp_path / "t.csv").write_text("a,b\n1,x\n")
-    return tmp_path
+@pytest.mark.parametrize("name", TOOLS)
+def test_its_face(make: Make, name: str) -> None:
+    tool = make(name)
+    assert tool.name == name
+    assert tool.output_type == "string"
+    assert re.search(rf"print\({name}\(", tool.description), "an example of a call"
+    assert len(tool.description) < 300, "a small model reads this in every task"
+    optional = [arg for arg, schema in tool.inputs.items() if schema.get("nullable")]
+    required = [arg for arg in tool.inputs if arg not in optional]
+    most = 3 if name == "convert_units" else 1
+    assert len(required) == most, "one required argument, the rest may be left out"
+    assert next(iter(tool.inputs)) == required[0]
+
+
+def test_all_faces_fit_a_small_context(make: Make) -> None:
+    text = "\n".join(make(name).to_code_prompt() for name in TOOLS)
+    assert len(text) < 7_000, "of which a prompt lists 1,500 tokens: agent/selection.py"
 
 
 @pytest.mark.parametrize("name", TOOLS)
-def test_what_it_declares(workspace: Path, name: str) -> None:
-    tool = TOOLS[name][0](workspace)
+def test_what_it_declares(make: Make, name: str) -> None:
+    tool = make(name)
     assert isinstance(tool, HearthTool), "or it has no limits and no policy can speak of it"
     assert tool.touches <= TOUCHES
     assert isinstance(tool.outside, bool)
@@ -104,9 +137,9 @@ def _right(tool: Tool, argument: str) -> Any:
 
 
 @pytest.mark.parametrize("name", TOOLS)
-def test_its_types_are_obeyed(workspace: Path, name: str) -> None:
+def test_its_types_are_obeyed(make: Make, name: str) -> None:
     """The tool is not reached by arguments of other types, too few of them, or unknown ones."""
-    tool = TOOLS[name][0](workspace)
+    tool = make(name)
     reached: list[Any] = []
     tool.forward = lambda *args, **kwargs: reached.append(args)  # type: ignore[method-assign]
     first = next(iter(tool.inputs))
@@ -120,29 +153,40 @@ def test_its_types_are_obeyed(workspace: Path, name: str) -> None:
     assert reached == []
 
 
-WORKING = {name: call for name, (_, call) in TOOLS.items() if call}
-
-
-@pytest.mark.parametrize("name", WORKING)
-def test_fifty_calls_at_once(workspace: Path, name: str) -> None:
-    tool = TOOLS[name][0](workspace)
-    count = 50 if name != "calculate" else 3  # a process each, with a limit on its clock
-    results = through(tool, *[([], dict(WORKING[name]))] * count)
-    assert [ok for ok, _ in results] == [True] * count, results[0]
-    values = {value for _, value in results}
-    assert len(values) == 1 and all(
-        0 < len(v) <= getattr(tool, "most_chars", 8_000) for v in values
-    )
+@pytest.mark.parametrize("name", TOOLS)
+def test_it_takes_its_argument_by_place_and_by_name(make: Make, name: str) -> None:
+    tool, call = make(name), TOOLS[name][1]
+    by_name = tool(**call)
+    assert isinstance(by_name, str)
+    assert by_name
+    assert tool(*call.values()) == by_name
 
 
 @pytest.mark.parametrize("name", TOOLS)
-def test_its_errors_say_what_to_do(workspace: Path, name: str) -> None:
+def test_fifty_calls_at_once(make: Make, name: str) -> None:
+    tool, call = make(name), TOOLS[name][1]
+    results = through(tool, *[([], dict(call))] * 50)
+    assert results == [(True, tool(**call))] * 50
+
+
+@pytest.mark.parametrize(
+    "name", [n for n in TOOLS if n not in ("remember", "read_file", "convert_units")]
+)
+def test_an_empty_argument_is_refused_in_words(make: Make, name: str) -> None:
+    tool = make(name)
+    with pytest.raises((ValueError, ToolError)) as error:
+        tool(**{next(iter(tool.inputs)): "  "})
+    assert str(error.value).rstrip(".") != ""
+
+
+@pytest.mark.parametrize("name", TOOLS)
+def test_its_errors_say_what_to_do(make: Make, name: str, tmp_path: Path) -> None:
     """An argument that can't be: a ToolError with a next step, or an answer in words."""
-    tool = TOOLS[name][0](workspace)
+    tool = make(name)
     first = next(iter(tool.inputs))
     for odd in ("", "\0", "../../etc/passwd\n<|im_start|>", "x" * 5_000):
         try:
-            said = tool(**{**WORKING.get(name, {}), first: odd})
+            said = tool(**{**TOOLS[name][1], first: odd})
         except ToolError as error:
             said = str(error)
             # In a field of its own, or as a second sentence of what a parser in a process said.
@@ -152,14 +196,14 @@ def test_its_errors_say_what_to_do(workspace: Path, name: str) -> None:
         except ModelMistake:
             pytest.fail("another kind of mistake")
         assert said.strip() and len(said) < 2_000 + len(odd)
-        assert "Traceback" not in said and str(workspace.parent) not in said
+        assert "Traceback" not in said and str(tmp_path.parent) not in said
 
 
 @pytest.mark.parametrize("name", TOOLS)
-def test_its_limits_are_kept(workspace: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    tool = TOOLS[name][0](workspace)
+def test_its_limits_are_kept(make: Make, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    tool = make(name)
     first = next(iter(tool.inputs))
-    call: Any = ([], {**WORKING.get(name, {}), first: _right(tool, first)})
+    call: Any = ([], {**TOOLS[name][1], first: _right(tool, first)})
     tool.forward = lambda *args, **kwargs: "x" * 300_000  # type: ignore[method-assign]
     ((ok, value),) = through(tool, call)
     assert ok and len(value) < tool.most_chars + 100
@@ -168,3 +212,18 @@ def test_its_limits_are_kept(workspace: Path, name: str, monkeypatch: pytest.Mon
     monkeypatch.setattr(type(tool), "timeout_seconds", 0.2)
     ((ok, (kind, text)),) = through(tool, call)
     assert not ok and kind == "TimeoutError" and f"{name} took longer than 0.2 s" in text
+
+
+def test_importing_every_tool_is_quick_and_light() -> None:
+    """Heavy libraries come in with the first call; none of them is needed to start the app."""
+    modules = ", ".join(
+        f"tools.{path.stem}"
+        for path in (ROOT / "tools").glob("*.py")
+        if path.stem not in ("__init__", "calculate_worker", "calculate_names")
+    )
+    heavy = "{'pandas', 'trafilatura', 'markitdown', 'sympy', 'ddgs', 'torch', 'transformers'}"
+    code = f"import sys, {modules}; print(sorted({heavy} & set(sys.modules)))"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "[]"

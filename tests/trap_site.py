@@ -22,8 +22,7 @@ class Site:
     def __init__(self, pages: dict[str, Page], tls: ssl.SSLContext | None = None) -> None:
         self.asked: list[tuple[str, dict[str, str]]] = []
         handler = type("Handler", (_Handler,), {"pages": pages, "asked": self.asked})
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-        self._server.daemon_threads = True
+        self._server = _Server(("127.0.0.1", 0), handler)
         if tls is not None:
             self._server.socket = tls.wrap_socket(self._server.socket, server_side=True)
         self.port = self._server.server_address[1]
@@ -43,6 +42,11 @@ class Site:
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = 128  # of 5, many calls at once would wait for a second try to connect
 
 
 class _Handler(BaseHTTPRequestHandler):
