@@ -261,7 +261,7 @@ class PermissionAsked:
 @dataclass(frozen=True)
 class PermissionAnswered:
     """What came of a question. `answer`: `once`, `session`, `deny`, `nobody` (no answer in time)
-    or `withdrawn` (the run ended first)."""
+    or `withdrawn` (its step ended first)."""
 
     ask: str
     answer: str

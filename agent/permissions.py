@@ -16,7 +16,7 @@ WORDS = {
     "session": "Allowed for this conversation.",
     "deny": "Denied.",
     "nobody": "Nobody answered: denied.",
-    "withdrawn": "The run ended before anyone answered.",
+    "withdrawn": "The step ended before anyone answered.",
 }
 """What each answer is called where a user reads it."""
 MOST_CHARS = 15_000
@@ -81,6 +81,11 @@ class PermissionDesk:
         """The run is over; its questions are withdrawn."""
         with self._changed:
             self._over = True
+            self.withdraw()
+
+    def withdraw(self) -> None:
+        """Close the open questions: the step whose calls they are about has ended."""
+        with self._changed:
             for ask in list(self._open):
                 self._settle(ask, "withdrawn")
 

@@ -48,12 +48,11 @@ class Recorder:
         """Ask whether a call may be made; a no is what came of it. A repetition asks nobody."""
         if self._records is not None:
             return
+        calls = self.calls  # those of its own step, also if that ends meanwhile
         try:
             admit(arguments)
         except Exception as error:
-            self.calls.append(
-                {"tool": name, "arguments": _shown(arguments), "error": _as_seen(error)}
-            )
+            calls.append({"tool": name, "arguments": _shown(arguments), "error": _as_seen(error)})
             raise
 
     def call(self, name: str, call: Callable[[], Any], arguments: dict[str, Any]) -> Any:

@@ -131,6 +131,7 @@ class Runner:
         self._recorder.begin()
         self._whole = False
         ran = self._run(code)
+        self.gate.desk.withdraw()
         self._whole = True
         known = there is not None
         theirs = ((there or set()) - self._made) | set(attached)

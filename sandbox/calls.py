@@ -153,6 +153,7 @@ class _Call:
     context: contextvars.Context
     bound: BoundTool | None = None
     limit: float = math.inf  # seconds
+    over: bool = False  # its step has ended
 
     @property
     def deadline(self) -> float:
@@ -249,6 +250,7 @@ class StepCalls:
         """The step is over: nobody waits for these calls any more."""
         ended = RuntimeError("the step ended before the tool answered")
         for call in [*self._running.values(), *self._waiting]:
+            call.over = True
             self._end(call, False, ended, "cut off")
         self._running.clear()
         self._waiting.clear()
@@ -266,6 +268,8 @@ class StepCalls:
         assert bound is not None
         try:
             call.context.run(bound.admit, call.arguments)
+            if call.over:  # a yes that comes too late must not do what nobody hears of
+                return
             call.limit = bound.timeout_seconds or self._timeout
             call.began = time.monotonic()
             self._wake()  # from here on it has a deadline

@@ -244,6 +244,25 @@ def test_a_stop_withdraws_the_question(room: Any) -> None:
     assert made.tool.sent == []
 
 
+def test_a_yes_after_the_step_s_end_does_nothing(room: Any) -> None:
+    """A thread that the code leaves behind asks; the model was told that nothing came of it."""
+    left = (
+        "```python\nimport threading, time\n"
+        "call = lambda: send_mail('bob@example.com', 'hi')\n"
+        "threading.Thread(target=call, daemon=True).start()\ntime.sleep(0.5)\n```"
+    )
+    made = room(left)
+    events, answered = [], []
+    for event in made.session.run("go"):
+        events.append(event)
+        if isinstance(event, StepFinished) and not answered:
+            asked = next(e for e in events if isinstance(e, PermissionAsked))
+            answered.append(made.session.answer(asked.ask, "once"))
+    assert answered == [False] and outcomes(events) == ["cut off"]
+    assert [e.answer for e in events if isinstance(e, PermissionAnswered)] == ["withdrawn"]
+    assert made.tool.sent == []
+
+
 def test_one_yes_for_the_session_answers_all_that_wait(room: Any) -> None:
     many = (
         "```python\nfrom concurrent.futures import ThreadPoolExecutor\n"

@@ -1,5 +1,6 @@
 """Calls of tools that the worker's own code would never make, seen from the app."""
 
+import threading
 import time
 from typing import Any
 
@@ -56,6 +57,31 @@ def test_a_result_is_never_recorded_as_that_of_another_call(
     shown = [(each["phase"], each.get("arguments"), each.get("result")) for each in records]
     assert shown == [("start", {"address": "slow"}, None), ("end", None, "slow")]
     assert step.begin(7, "page", wire.pack([["trusted"], {}])) is not None  # nor afterwards
+
+
+def test_a_call_that_is_admitted_after_its_step_is_not_made(records: Records) -> None:
+    asked, said, made = threading.Event(), threading.Event(), []
+
+    class Asks(Page):
+        def admit(self, arguments: dict[str, Any]) -> None:
+            asked.set()
+            said.wait(10)
+
+        def forward(self, address: Any) -> str:
+            made.append(address)
+            return ""
+
+    step = StepCalls(
+        {"page": BoundTool("page", Asks())}, lambda: None, records.append, timeout_seconds=10
+    )
+    step.begin(1, "page", wire.pack([["late"], {}]))
+    assert asked.wait(10)
+    step.abandon()
+    said.set()
+    for thread in threading.enumerate():
+        if thread.name == "tool-page":
+            thread.join(10)
+    assert made == [] and records[-1]["outcome"] == "cut off"
 
 
 def test_refused_calls_do_not_fill_the_record(step: StepCalls, records: Records) -> None:
