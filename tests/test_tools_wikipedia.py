@@ -13,6 +13,8 @@ from tools.wiki_text import article_sections
 from tools.wikipedia_page import WikipediaPage
 from tools.wikipedia_search import WikipediaSearch
 
+SILENT = silence(3)
+
 
 @pytest.fixture(scope="module")
 def site() -> Iterator[Site]:
@@ -60,12 +62,14 @@ class TestSearch:
             (body(b"[]", "application/json"), "not in its format"),
             (body(b'{"query": {"pages": 7}}', "application/json"), "not in its format"),
             (body(b'{"error": {"code": "x", "info": "Too long"}}', "application/json"), "Too long"),
-            (silence(3), "longer than 0.8 seconds"),
+            (SILENT, "longer than 0.4 seconds"),
         ],
     )
     def test_faults(self, page: Page, said: str) -> None:
         with Site({"/en/w/api.php": page}) as site, pytest.raises(ToolError, match=said) as caught:
-            WikipediaSearch(wikipedia(site, seconds=0.8))(query="mount kenya")
+            WikipediaSearch(wikipedia(site, seconds=0.4 if page is SILENT else 10.0))(
+                query="mount kenya"
+            )
         assert caught.value.seen_as in (ConnectionError, TimeoutError)
         assert caught.value.next_step
 
