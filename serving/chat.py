@@ -26,7 +26,7 @@ from errors import Cancelled, HearthError, InputError, ModelError
 from serving import faults
 from serving.families import Family
 from serving.faults import Fault, Names, Server
-from serving.link import Link, Quirks
+from serving.link import Gate, Link, Quirks, open_gate
 from serving.loop import LoopThread
 from serving.model import (
     Message,
@@ -60,7 +60,7 @@ class ChatModel(StreamingModel):
     three quarters of them are thought) replace the family's. `stall_seconds`: how long a
     stream that has begun may be silent; `gives_up` says when else a server is given up on before
     the deadline. `quirks` are known of the server, `names` what its settings are called, and
-    `gate` is called before each request for a reply, to refuse it with a HearthError; `transport`
+    `gate` is called before each request for a reply (serving/link.py); `transport`
     carries requests to an engine in this process. Several threads may stream at once. The first
     request starts a thread of the model's own; `close` ends it.
 
@@ -88,7 +88,7 @@ class ChatModel(StreamingModel):
         gives_up: GivesUp = GivesUp(),
         quirks: Quirks = Quirks(),
         names: Names = Names(),
-        gate: Callable[[], None] = lambda: None,
+        gate: Gate = open_gate,
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
         super().__init__(model_id, family)

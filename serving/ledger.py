@@ -20,6 +20,7 @@ from settings.of_route import EndpointSettings
 
 _DAY = 86_400
 _KEPT_SECONDS = 3 * _DAY
+_AGAIN_SECONDS = 60.0
 _TABLE = """
 CREATE TABLE IF NOT EXISTS requests (
     id INTEGER PRIMARY KEY, endpoint TEXT NOT NULL, at REAL NOT NULL,
@@ -69,10 +70,12 @@ class Ledger:
         with self._open(endpoint) as book:
             return self._sum(book, endpoint)
 
-    def check(self, endpoint: str, limits: EndpointSettings) -> None:
-        """Raise LimitReached if the endpoint has no room for any request."""
+    def check(self, endpoint: str, limits: EndpointSettings, output_tokens: int = 0) -> None:
+        """Raise LimitReached if the endpoint has no room for a request, whatever it sends, with a
+        reply of so many tokens."""
         if has_limits(limits):
-            _refuse_over(endpoint, limits, self.spent(endpoint), self._to_midnight)
+            left, money = self._to_midnight, cost(limits, 0, output_tokens)
+            _refuse_over(endpoint, limits, self.spent(endpoint), left, output_tokens, money)
 
     def begin(
         self, endpoint: str, limits: EndpointSettings, input_tokens: int, output_tokens: int
@@ -213,6 +216,8 @@ def _refuse_over(
                 f"has {most - used:{form or ','}} left of its limit of {most:{form or ','}} {what} "
                 f"a day, and a reply may need {more:{form or ','}}"
             )
+            # A shorter one may, or when those that are under way have turned out to cost less.
+            to_midnight = min(to_midnight, _AGAIN_SECONDS)
         raise _full(endpoint, why, "day", to_midnight, what)
 
 

@@ -2,8 +2,9 @@
 OpenAI protocol. Runs on the model's own event loop.
 """
 
+import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 from urllib.parse import urlsplit
@@ -61,10 +62,20 @@ class Quirks:
     plain: bool = False
 
 
+Gate = Callable[[], Callable[[], None]]
+"""Called before each request for a reply, which it may refuse with a HearthError. What it returns
+is called if the server has not served the request."""
+
+
+def open_gate() -> Callable[[], None]:
+    """The gate that refuses nothing."""
+    return lambda: None
+
+
 class Link:
     """The connection to one server. `base_url` ends where `/chat/completions` begins.
 
-    `gate` is called before each request for a reply, and may refuse it with a HearthError.
+    `gate` is called before each request for a reply.
     `transport` carries the requests, to an engine in this process; else the network does.
     """
 
@@ -76,7 +87,7 @@ class Link:
         timeout_seconds: float,
         *,
         plain: bool = False,
-        gate: Callable[[], None] = lambda: None,
+        gate: Gate = open_gate,
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
         self.base_url = base_url
@@ -92,12 +103,19 @@ class Link:
         self.context_tokens: int | None = None
         """What the server says that the model's context holds, once it was asked."""
 
-    def stream(self, path: str, body: dict[str, Any]) -> Any:
-        """A POST whose answer is read as it comes: an async context manager."""
-        self._gate()
-        return self._http().stream(
-            "POST", f"{self.base_url}{path}", json=body, headers=self._headers
-        )
+    @contextlib.asynccontextmanager
+    async def stream(self, path: str, body: dict[str, Any]) -> AsyncIterator[httpx.Response]:
+        """A POST whose answer is read as it comes."""
+        not_served = self._gate()
+        url = f"{self.base_url}{path}"
+        try:
+            async with self._http().stream("POST", url, json=body, headers=self._headers) as answer:
+                if answer.status_code != httpx.codes.OK:
+                    not_served()
+                yield answer
+        except (httpx.ConnectError, httpx.ConnectTimeout):
+            not_served()
+            raise
 
     async def models(self) -> list[dict[str, Any]] | None:
         """What the server says about its models; None where it does not say."""

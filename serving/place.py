@@ -56,6 +56,11 @@ class Place(ABC):
         return family_for(self.model_id)
 
     @property
+    def most_tokens(self) -> int:
+        """Of one reply."""
+        return self.settings.max_tokens or self.family.max_tokens
+
+    @property
     def elsewhere(self) -> bool:
         """Whether it is no process of this machine's Hearth."""
         return self.endpoint is None or self.endpoint.pid is None

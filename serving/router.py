@@ -15,6 +15,7 @@ from errors import Cancelled, ContextTooLong, EngineError, HearthError, ModelErr
 from serving.bill import Bill
 from serving.chat import STALL_SECONDS, ChatModel
 from serving.families import Family
+from serving.link import open_gate
 from serving.model import Message, ReplyDelta, StreamingModel, refuse_unused
 from serving.place import Place
 from serving.retries import GivesUp
@@ -240,7 +241,7 @@ class RoutedModel(StreamingModel):
             thinking_tokens=s.thinking_tokens,
             quirks=place.quirks,
             names=place.names,
-            gate=self._bill(place).gate if place.paid else _open_gate,
+            gate=self._bill(place).gate if place.paid else open_gate,
         )
 
     def _take(self, place: Place) -> None:
@@ -263,7 +264,3 @@ class RoutedModel(StreamingModel):
 def _go_on(cancel: threading.Event | None) -> None:
     if cancel is not None and cancel.is_set():
         raise Cancelled
-
-
-def _open_gate() -> None:
-    pass

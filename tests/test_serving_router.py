@@ -172,6 +172,40 @@ def test_money_is_kept_within_its_limit(tmp_path: Path) -> None:
     assert ledger.spent("a").money == 0
 
 
+def test_what_does_not_fit_now_may_fit_soon(tmp_path: Path) -> None:
+    limits = EndpointSettings.model_validate({"tokens_per_day": 10_000})
+    ledger = Ledger(tmp_path / "b.db")
+    for tokens in (6000, 3000):  # of replies that are under way
+        ledger.begin("a", limits, 0, tokens)
+    with pytest.raises(LimitReached, match="1,000 left") as caught:
+        ledger.begin("a", limits, 500, 3000)
+    assert caught.value.seconds <= 60, "not until midnight"
+    ledger.check("a", limits, 1000)
+    with pytest.raises(LimitReached):
+        ledger.check("a", limits, 1001)
+    ledger.begin("a", limits, 1000, 0)
+    with pytest.raises(LimitReached, match="has reached its limit"):
+        ledger.check("a", limits)
+
+
+@pytest.mark.parametrize(
+    ("turns", "most", "least"),
+    [
+        ([Turn("four")], 20, 2),
+        ([Turn(status=429), Turn(status=500), Turn("four")], 20, 2),
+        ([Turn(status=401)], 0, 0),
+        ([Turn(fault="silence", after=-1)], 100_000, 8192),  # it may have thought unseen
+    ],
+    ids=["served", "served in the end", "refused", "never heard of"],
+)
+def test_the_bill_has_what_was_served(
+    two: Two, tmp_path: Path, turns: list[Turn], most: int, least: int
+) -> None:
+    model, _, _ = two(*turns, one={"tokens_per_day": 1_000_000})
+    said(model)
+    assert least <= Ledger(tmp_path / "route.db").spent("one").tokens <= most
+
+
 def test_a_minute_is_a_minute(tmp_path: Path) -> None:
     limits = EndpointSettings.model_validate({"requests_per_minute": 2})
     now = [1000.0]
