@@ -6,6 +6,7 @@ from typing import Literal
 
 from serving.blocks import Piece
 from serving.families import Family
+from serving.markup import CLOSES_CALL, OPENS_CALL
 from serving.model import ReplyDelta, delta_of
 from serving.reply import Forced, Reply, ReplySplitter
 from serving.sse import Chunk
@@ -48,7 +49,7 @@ class Draft:
         self.thoughts = ""
         """The thinking before it was closed, without the loop it ended in."""
         self.heard = False
-        self._splitter = ReplySplitter(family.opens_thinking)
+        self._splitter = ReplySplitter(family.opens_thinking, family.marks)
         self._opener = "" if family.opens_thinking else "<think>\n"
         self._opens = family.opens_thinking
         self._put = put
@@ -155,4 +156,5 @@ class Draft:
 
 def _tool_call(name: str, arguments: str) -> str:
     """A call that the server has parsed, in the words the splitter knows."""
-    return f'\n<tool_call>\n{{"name": "{name}", "arguments": {arguments or "{}"}}}\n</tool_call>'
+    call = f'{{"name": "{name}", "arguments": {arguments or "{}"}}}'
+    return f"{OPENS_CALL}{call}{CLOSES_CALL}"

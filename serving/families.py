@@ -9,6 +9,9 @@ Sources of the numbers:
   0.8; native context 32,768.
 - gpt-oss: OpenAI's README: temperature 1.0, top-p 1.0; context from the config. Its servers
   send the thinking in a field of its own.
+- magistral: the Magistral model cards: temperature 0.7, top-p 0.95; they hold more than 40k tokens
+  of context, but less well. The template's own system prompt asks for the thinking, and stands
+  only where no other is sent.
 - instruct: nothing is sent, so the server's or the checkpoint's own defaults hold.
 - tiny: the bundled model, trained for greedy decoding on single tasks.
 
@@ -33,14 +36,15 @@ class Family:
     `about`: a few words for people. `matches`: patterns (`*` stands for anything) for the last
     part of a model id, in lower case. `system_role`: false folds the system message into the
     first user message. `thinking`: `template` (the chat template opens it, the reply holds only
-    `</think>`), `tags` (the reply holds both tags), `field` (only the server's own format holds
-    it, and it comes in a field), or `none` (none is expected; tags are still understood).
-    `temperature`, `top_p`: None sends none. `max_tokens`: of one reply, thinking included.
-    `thinking_tokens`: how much of it may be thought before the thinking is closed; None for
-    no limit but the reply's. `context_tokens`: what the checkpoint can hold; a server may allow
-    less. `prompt`: the file in agent/prompts. `remembers_turns`: false shows it only the present
-    task. `request`: more fields of a chat request, dropped where a server does not take them;
-    `quick`: those that go with a request to act without thinking.
+    `</think>`), `tags` (the reply holds both tags), `field` (only the family's own format holds
+    it; it comes in a field, or in the text with the `marks` of `serving.channels`), or `none`
+    (none is expected; tags are still understood). `temperature`, `top_p`: None sends none.
+    `max_tokens`: of one reply, thinking included. `thinking_tokens`: how much of it may be
+    thought before the thinking is closed; None for no limit but the reply's. `context_tokens`:
+    what the checkpoint can hold; a server may allow less. `prompt`: the file in agent/prompts.
+    `remembers_turns`: false shows it only the present task. `request`: more fields of a chat
+    request, dropped where a server does not take them; `quick`: those that go with a request to
+    act without thinking.
     """
 
     name: str
@@ -48,6 +52,7 @@ class Family:
     matches: tuple[str, ...] = ()
     system_role: bool = True
     thinking: Literal["template", "tags", "field", "none"] = "none"
+    marks: Literal["", "channels", "brackets"] = ""
     fence: str = "```python"
     temperature: float | None = None
     top_p: float | None = None
@@ -101,11 +106,24 @@ _ROWS = (
         about="OpenAI's open models",
         matches=("*gpt-oss*",),
         thinking="field",
+        marks="channels",
         temperature=1.0,
         top_p=1.0,
         thinking_tokens=4096,
         context_tokens=131_072,
         quick={"reasoning_effort": "low"},
+    ),
+    Family(
+        "magistral",
+        about="Mistral's models that think",
+        matches=("*magistral*", "*ministral*reasoning*"),
+        system_role=False,
+        thinking="field",
+        marks="brackets",
+        temperature=0.7,
+        top_p=0.95,
+        thinking_tokens=4096,
+        context_tokens=40_960,
     ),
     Family(
         "qwen-instruct",

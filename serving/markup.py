@@ -36,6 +36,9 @@ TURNS = TURN_STARTS | {
 CALL_BEGINS, CALL_NAMED = "<｜tool▁call▁begin｜>", "<｜tool▁sep｜>"
 """DeepSeek's own marks of a tool call; its tokenizer does not hide them."""
 
+OPENS_CALL, CLOSES_CALL = "\n<tool_call>\n", "\n</tool_call>"
+"""Around a tool call as JSON, where we write it ourselves."""
+
 # No tag may hold what is markup itself: it would be seen before the tag has ended.
 _TURN = r"<\|\w{1,24}\|>|<｜[^<>\n\"'`~#\\]{1,24}｜>"
 _FENCES = r"`{3,64}|~{3,64}"

@@ -16,6 +16,7 @@ bounded number of times, however the server cuts its deltas. Its rules:
   limit or by the user does not.
 - Without any block, a reply that is nothing but Python, or a line `final_answer(…)`, acts.
 - A token of the chat template ends the reply: what follows is invented.
+- Marks that one family alone writes are taken out before all this: `serving.channels`.
 """
 
 import copy
@@ -26,6 +27,7 @@ from serving import markup
 from serving.actions import bare_code
 from serving.answers import find_answer
 from serving.blocks import BlockScanner, Kind, Piece
+from serving.channels import MARKS
 from serving.markup import Block, Finish, normal_finish
 
 __all__ = ["Kind", "Piece", "Reason", "Reply", "ReplySplitter"]
@@ -76,13 +78,17 @@ class Reply:
 
 
 class ReplySplitter(BlockScanner):
-    """Splits one reply. `opens_thinking`: the chat template has already written `<think>`."""
+    """Splits one reply. `opens_thinking`: the chat template has already written `<think>`.
 
-    def __init__(self, opens_thinking: bool) -> None:
+    `marks`: those of `serving.channels` that the model writes, or none.
+    """
+
+    def __init__(self, opens_thinking: bool, marks: str = "") -> None:
         super().__init__()
+        self._marks = MARKS[marks]() if marks else None
         self._mode = self._in_thinking if opens_thinking else self._in_prose
         self._opener = "think"  # the tag that opened the thinking, so that closes it
-        self._reasoning = False  # the server sends the thinking in a field of its own
+        self._reasoning = False  # the last delta was thinking in a field of its own
         self._mentions: list[int] = []  # parts after a closing tag that was taken for a mention
         self._looked_at, self._fenced = 0, False  # parts searched for fences; whether one is open
         self._forced: Forced | None = None
@@ -90,7 +96,8 @@ class ReplySplitter(BlockScanner):
     @property
     def thinking(self) -> bool:
         """Whether the thinking is still going on."""
-        return self._mode == self._in_thinking
+        in_channel = self._marks is not None and self._marks.thinking
+        return self._mode == self._in_thinking or in_channel
 
     @property
     def said(self) -> bool:
@@ -104,10 +111,20 @@ class ReplySplitter(BlockScanner):
 
     def feed(self, text: str) -> list[Piece]:
         """The pieces that `text`, the next delta, completes. Empty once `done`."""
+        return self._feed(text) if self._marks is None else self._sorted(self._marks.feed(text))
+
+    def _sorted(self, parts: list[Piece]) -> list[Piece]:
+        """The pieces of a stream whose marks were taken out."""
+        feeds = {"thinking": self.feed_reasoning, "text": self._feed}
+        return [piece for part in parts for piece in feeds[part.kind](part.text)]
+
+    def _feed(self, text: str) -> list[Piece]:
         if self.done:
             return []
-        if self._reasoning and self.thinking and text:
-            self._mode = self._in_prose
+        if self._reasoning and text:
+            self._reasoning = False
+            if self._mode == self._in_thinking:
+                self._mode = self._in_prose
         self._buffer, self._at = self._buffer[self._at :] + text, 0
         self._run()
         return self._taken()
@@ -124,6 +141,7 @@ class ReplySplitter(BlockScanner):
         """End the thinking in the model's place, with `words` as its last; the text goes on."""
         self._forced = why
         self.done = False
+        self._forget_marks()
         self._emit(len(self._buffer))
         if words:
             self._mode = self._in_thinking
@@ -137,6 +155,11 @@ class ReplySplitter(BlockScanner):
         """The next delta begins another reply, which goes on after what is there."""
         self._opener = "think"
         self._mode = self._in_thinking if opens_thinking else self._in_prose
+        self._forget_marks()
+
+    def _forget_marks(self) -> None:
+        if self._marks is not None:
+            self._marks = type(self._marks)()
 
     def go_on(self) -> None:
         """The next delta goes on where the last one ended, thinking and text in one."""
@@ -144,10 +167,11 @@ class ReplySplitter(BlockScanner):
 
     def settle(self) -> list[Piece]:
         """The server has ended its stream: the pieces that were held back."""
+        held = [] if self._marks is None else self._sorted(self._marks.rest())
         self._final = True
         self._run()
         self._final = False
-        return self._taken()
+        return held + self._taken()
 
     def finish(self, finish_reason: str | None = None) -> Reply:
         """The reply, whole. `finish_reason` is the server's word, or one of `Finish`.
@@ -155,6 +179,8 @@ class ReplySplitter(BlockScanner):
         What was held back as the possible beginning of a tag is then in `rest()`.
         """
         finish = normal_finish(finish_reason)
+        if self._marks is not None:
+            self._pieces = self._sorted(self._marks.end())
         if not self.done:
             self._final = True
             self._run()

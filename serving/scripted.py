@@ -80,7 +80,7 @@ class ScriptedModel(StreamingModel):
         sent: list[PlainMessage],
         cancel: threading.Event | None,
     ) -> Iterator[ReplyDelta]:
-        splitter = ReplySplitter(self.family.opens_thinking)
+        splitter = ReplySplitter(self.family.opens_thinking, self.family.marks)
         said = 0
         for start in range(0, len(text), _CHUNK):
             self._pause(cancel)
