@@ -14,7 +14,7 @@ from typing import Any
 
 from smolagents import Tool
 
-from agent.selection import listed
+from agent.selection import choose
 
 UNFRAMED = frozenset({"tiny"})  # its training knows no marks
 _BRACKETS = re.compile(r"[\[\]\n]")
@@ -35,11 +35,9 @@ def instructions(layout: str, tools: Sequence[Tool], task: str = "") -> str:
     it that isn't filled.
     """
     known = [tool for tool in tools if tool.name != "final_answer"]
-    entries = {tool.name: f"{signature(tool)}: {_one_line(tool.description)}" for tool in known}
-    names = listed([*entries.items()], task)
-    shown = [text for name, text in entries.items() if name in names]
-    others = [name for name in entries if name not in names]
-    return _rendered(layout, tools=shown, others=others)
+    entries = [(t.name, f"{signature(t)}: {_one_line(t.description)}") for t in known]
+    choice = choose(entries, task)
+    return _rendered(layout, tools=choice.listed, others=choice.named, unnamed=choice.unnamed)
 
 
 def framer(layout: str) -> Callable[[str, str], str] | None:
