@@ -28,7 +28,7 @@ from serving.plan.source import find_model, on_disk
 from serving.ports import HOST
 from serving.row import Command, Engine, Plan, answers_health, engine_environment, threads_for
 from serving.smaller import wishes_of
-from serving.vllm_server import does_not_fit
+from serving.vllm_server import does_not_fit, identity
 from settings import BUNDLED_MODEL, Settings
 
 PROGRAM = "llama-server"
@@ -102,12 +102,7 @@ def _plan(
         source,
         Accelerator(device.kind, "Apple GPU" if device.kind == "metal" else "CPU", "llama.cpp"),
         # Not the arguments: they go by the memory that is free.
-        {
-            "model": str(found.file or source.model_id),
-            "files": source.fingerprint,
-            "device": device.kind,
-            "port": str(settings.engine_port),
-        },
+        identity(settings, source, device.kind) | {"model": str(found.file or source.model_id)},
         tuple(notes),
         checkpoint=f"{found.repo}@{found.revision}" if found.revision else found.repo,
         arguments=arguments,

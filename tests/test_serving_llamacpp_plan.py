@@ -115,6 +115,16 @@ def test_the_script_reads_what_the_plan_says(on: Callable[[str], None], tmp_path
         hearth_llama.arguments(["--model", "x", "--mlock"])
 
 
+def test_another_context_is_another_engine(on: Callable[[str], None], tmp_path: Path) -> None:
+    on("cpu")
+    file = small_gguf(tmp_path / "x.gguf", **SHAPE)
+    plan = ENGINES["llamacpp"].plan
+    assert plan is not None
+    usual, short = plan(settings(file)), plan(settings(file, engine_context=512))
+    assert "512" in short.arguments and usual.options != short.options
+    assert usual.options == plan(settings(file)).options
+
+
 def test_a_program_on_the_path_goes_first_without_what_it_lacks(
     on: Callable[[str], None], tmp_path: Path
 ) -> None:

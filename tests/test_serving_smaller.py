@@ -29,8 +29,11 @@ def nothing(_: str) -> bool:
 
 
 @pytest.mark.parametrize("device", ["t4", "l4", "a100"])
-def test_steps_down_become_smaller_until_none_is_left(device: str) -> None:
+@pytest.mark.parametrize("main_gib", [12, 2048])  # more main memory changes nothing for a GPU
+def test_steps_down_become_smaller_until_none_is_left(device: str, main_gib: int) -> None:
     hardware, wishes, seen = named_hardware(device), Wishes(engine="vllm"), []
+    memory = dataclasses.replace(hardware.memory, total_bytes=main_gib << 30)
+    hardware = dataclasses.replace(hardware, memory=memory)
     for _ in range(12):
         step = same_model(hardware, shape(), wishes, "memory", have=nothing)
         if step is None:

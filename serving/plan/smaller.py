@@ -5,13 +5,12 @@ import dataclasses
 from errors import HearthError
 from serving.hardware import Hardware
 from serving.plan.choose import Have, make_plan, smaller_model
-from serving.plan.devices import devices
 from serving.plan.result import ServingPlan, gib
 from serving.plan.shapes import Shape
 from serving.plan.sizes import LEAST_CONTEXT
 from serving.plan.ways import Wishes
 
-_SPARE_STEPS = 6  # of a tenth of the device's memory
+_SPARE_STEPS = 6  # of a tenth of the memory that the first plan had
 _LESS = ("--enforce-eager", "without CUDA graphs")
 
 
@@ -26,7 +25,7 @@ def same_model(
     CUDA graphs, then the quality of the weights. Raises what `make_plan` raises.
     """
     present = make_plan(hardware, shape, wishes, have=have)
-    for wish in _halved(wishes, present) if kind == "cache" else _spared(hardware, wishes):
+    for wish in _halved(wishes, present) if kind == "cache" else _spared(wishes, present):
         try:
             plan = make_plan(hardware, shape, wish, have=have)
         except HearthError:
@@ -78,8 +77,8 @@ def _halved(wishes: Wishes, present: ServingPlan) -> list[Wishes]:
     return found
 
 
-def _spared(hardware: Hardware, wishes: Wishes) -> list[Wishes]:
-    total = max((d.total_bytes or d.free_bytes for d in devices(hardware)), default=0)
+def _spared(wishes: Wishes, present: ServingPlan) -> list[Wishes]:
+    total = present.usable_bytes + wishes.spare_bytes
     return [
         dataclasses.replace(wishes, spare_bytes=wishes.spare_bytes + total * n // 10)
         for n in range(1, _SPARE_STEPS + 1)
