@@ -95,6 +95,22 @@ def test_a_tier_holds_or_says_why_not(tier: str, who: str) -> None:
 
 
 @linux
+@pytest.mark.parametrize("tier", ["landlock", "namespaces", "bubblewrap"])
+def test_a_linked_environment_takes_no_tier_away(tier: str, tmp_path: Path) -> None:
+    """People link one .venv from several checkouts."""
+    (tmp_path / "linked").symlink_to(sys.prefix)
+    code = "from sandbox import selftest; import sys; t = sys.argv[1]\n"
+    code += "print(selftest.impossible(t) or selftest._test(t, False))"
+    reasons = [
+        subprocess.run(
+            [python, "-B", "-c", code, tier], cwd=ROOT, capture_output=True, text=True, check=True
+        ).stdout
+        for python in (tmp_path / "linked/bin/python", sys.executable)
+    ]
+    assert reasons[0] == reasons[1]
+
+
+@linux
 @pytest.mark.parametrize("abi", range(1, 8))
 def test_landlock_holds_at_every_version(abi: int) -> None:
     """A newer kernel takes the rules of an older one; the filter has to make up for the rest."""

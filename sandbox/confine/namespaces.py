@@ -184,13 +184,16 @@ def bubblewrap(c: Confinement, started: list[str], code: Path) -> list[str]:
     for path in sorted({*map(str, readable.paths()), *c.readable}):
         wrapped += ["--ro-bind-try", path, path]
     # Python itself and our own code are needed to start; neither is a secret.
-    python, environment = os.path.realpath(sys.executable), f"{sys.prefix}/pyvenv.cfg"
-    for path in (python, environment, str(code / "sandbox")):
+    python, prefix = os.path.realpath(sys.executable), os.path.realpath(sys.prefix)
+    for path in (python, f"{prefix}/pyvenv.cfg", str(code / "sandbox")):
         wrapped += ["--ro-bind-try", path, path]
     wrapped += ["--bind", c.workspace, c.workspace]
-    links = _links() | ({sys.executable: python} if sys.executable != python else {})
+    folder, name = os.path.split(sys.executable)
+    executable = f"{os.path.realpath(folder)}/{name}"
+    links = _links() | ({executable: python} if executable != python else {})
     for name, target in sorted(links.items()):
-        wrapped += ["--symlink", target, name]
+        if links.keys().isdisjoint(map(str, Path(name).parents)):  # else it is there by its parent
+            wrapped += ["--symlink", target, name]
     for device in (*readable.DEVICES_TO_READ, *readable.DEVICES_TO_WRITE):
         wrapped += ["--dev-bind-try", device, device]
     wrapped += ["--remount-ro", "/", "--chdir", c.workspace, "--", *started]
