@@ -79,18 +79,18 @@ class Hearth:
         """Open a model and wait until it answers. Does nothing where it has been started."""
         if self._route is None:
             check_data_dir(self.settings.data_dir)
-            self._servers.connect()
             # Its every retry would be a line on the user's terminal.
             logging.getLogger("stamina").setLevel(logging.ERROR)
-            route = Route(self.settings, say=self._on_progress, measure=self._on_measure)
-            with ThreadPoolExecutor(1) as aside:
-                tested = aside.submit(lambda: self.verdict)  # a second that the engine takes anyhow
-                try:
+            with contextlib.ExitStack() as undo:  # what was started before something failed
+                undo.callback(self._servers.close)
+                self._servers.connect()
+                route = Route(self.settings, say=self._on_progress, measure=self._on_measure)
+                undo.callback(route.stop)
+                with ThreadPoolExecutor(1) as aside:
+                    tested = aside.submit(lambda: self.verdict)  # the engine takes longer anyhow
                     route.start()
                     tested.result()
-                except BaseException:
-                    route.stop()
-                    raise
+                undo.pop_all()
             self._route = route
         return self
 

@@ -4,6 +4,7 @@ import json
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -212,3 +213,11 @@ def test_a_run_with_a_server_from_hearth_toml(tmp_path: Path) -> None:
     assert "The user has denied this call of lab_send_mail" in second
     assert [e.outcome for e in events if isinstance(e, ToolReturned)][-1] == "denied"
     assert (session.workspace / "lab_picture.png").exists()
+
+
+def test_a_start_that_fails_leaves_no_server(tmp_path: Path) -> None:
+    mcp = {"last": STDIO, "none": {"command": "no-such-program"}}
+    hearth = Hearth(load_settings(tmp_path, data_dir=tmp_path / "d", mcp=mcp))
+    with pytest.raises(SettingsError, match="no-such-program"):
+        hearth.start()
+    assert not [t.name for t in threading.enumerate() if t.name == "mcp-last"]
