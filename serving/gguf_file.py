@@ -5,6 +5,7 @@ seconds for one of 152,000 tokens; here the long lists are only counted. The for
 in ggml's docs/gguf.md, versions 2 and 3.
 """
 
+import functools
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -56,9 +57,19 @@ class Listed:
 
 
 def read_gguf(path: Path) -> Gguf:
-    """Read the head of a file. Raises ValueError, in words, for what is no whole GGUF file;
-    OSError where it can't be read."""
-    size = path.stat().st_size
+    """Read the head of a file, again only when the file has changed: it takes half a second.
+
+    Raises ValueError, in words, for what is no whole GGUF file; OSError where it can't be read.
+    """
+    stat = path.stat()
+    try:
+        return _read(path, stat.st_size, stat.st_mtime_ns)
+    except RecursionError:
+        raise ValueError("its head is garbled (lists without end)") from None
+
+
+@functools.lru_cache(maxsize=8)
+def _read(path: Path, size: int, changed: int) -> Gguf:
     with path.open("rb") as file:
         magic = file.read(4)
         if magic != MAGIC:
@@ -74,6 +85,8 @@ def read_gguf(path: Path) -> Gguf:
             metadata[key] = read.value(read.number("I"))
         parameters, last = _tensors(read, tensors)
         alignment = metadata.get("general.alignment", 32)
+        if not isinstance(alignment, int) or alignment < 1:
+            raise ValueError("its head is garbled (an alignment that can't be)")
         begin = -(-file.tell() // alignment) * alignment
     if tensors and begin + last >= size:
         raise ValueError("it is cut short; copy or download it again")

@@ -152,7 +152,8 @@ class Route:
         if not place.breaker.allows(now=anyhow):
             return ModelError(place.breaker.reason)
         try:
-            self.ledger.check(place.name, place.limits, place.most_tokens)
+            if place.paid:
+                self.ledger.check(place.name, place.limits, place.most_tokens)
             if place.endpoint is None:
                 place.open(self._say, go_on)
             elif was_well:

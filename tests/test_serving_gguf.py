@@ -71,6 +71,9 @@ def test_a_file_is_a_model_of_its_name(bundled: Path, tmp_path: Path) -> None:
     assert resolve_gguf(str(again)).source.fingerprint != found.source.fingerprint
 
 
+ONE = b"\x01\0\0\0\0\0\0\0"
+
+
 def damaged(good: Path, bad: Path, what: str) -> Path:
     data = good.read_bytes()
     bad.write_bytes(
@@ -80,6 +83,7 @@ def damaged(good: Path, bad: Path, what: str) -> Path:
             "pointer": b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n",
             "old": data[:4] + b"\x01\0\0\0" + data[8:],
             "big-endian": data[:8] + b"\0\0\0\0\0\0\0\x23" + data[16:],
+            "nested": data[:16] + ONE + ONE + b"a\x09\0\0\0" + (b"\x09\0\0\0" + ONE) * 3000,
             "head": data[:2000],
             "tail": data[: len(data) // 2],
         }[what]
@@ -95,6 +99,7 @@ def damaged(good: Path, bad: Path, what: str) -> Path:
         ("pointer", "Git LFS pointer"),
         ("old", "GGUF of version 1"),
         ("big-endian", "big-endian"),
+        ("nested", "lists without end"),
         ("head", "cut short"),
         ("tail", "cut short"),
     ],
@@ -116,6 +121,7 @@ def test_what_is_no_whole_gguf_file(bundled: Path, tmp_path: Path, what: str, wh
         ("llama", {"template": ""}, "no chat template"),
         ("llama", {"vocabulary": 0}, "no vocabulary"),
         ("llama", {"split__count": 3}, "not named like one"),
+        ("llama", {"general__alignment": 0}, "an alignment that can't be"),
     ],
 )
 def test_what_does_not_chat(architecture: str, given: dict, why: str, tmp_path: Path) -> None:
