@@ -2,222 +2,21 @@
 
 import bz2
 import gzip
-import io
-import json
+import importlib.util
 import lzma
-import sqlite3
-import tarfile
-import wave
-import zipfile
 from collections.abc import Callable
-from email.message import EmailMessage
-from functools import cache
 from pathlib import Path
 
-import docx
-import openpyxl
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from openpyxl.styles import PatternFill
 from PIL import Image
-from pptx import Presentation
-from pptx.util import Inches
-from reportlab.lib.pagesizes import A4
-from reportlab.lib.pdfencrypt import StandardEncryption
-from reportlab.pdfgen import canvas
-from reportlab.platypus import SimpleDocTemplate, Table, TableStyle
 
 from errors import ToolError
+from tests.every_file import FILES, WORDS, letter_of_outlook, made, pdf, tarball
+from tests.older_files import zipped
 from tools.formats import ocr
 from tools.read_file import ReadFile
-
-
-def pdf(pages: list[str], password: str = "") -> bytes:
-    out = io.BytesIO()
-    encrypt = StandardEncryption(password) if password else None
-    drawing = canvas.Canvas(out, pagesize=A4, encrypt=encrypt)
-    for text in pages:
-        drawing.drawString(72, 700, text)
-        drawing.showPage()
-    drawing.save()
-    return out.getvalue()
-
-
-def table_pdf() -> bytes:
-    out = io.BytesIO()
-    table = Table([["city", "rain"], ["Bergen", "2250"], ["Oslo", "763"]])
-    table.setStyle(TableStyle([("GRID", (0, 0), (-1, -1), 1, (0, 0, 0))]))
-    SimpleDocTemplate(out, pagesize=A4).build([table])
-    return out.getvalue()
-
-
-def workbook() -> bytes:
-    book = openpyxl.Workbook()
-    sheet = book.active
-    for row in (["plot", "owner"], ["A", "Ida"], ["B|C", "Bo"]):
-        sheet.append(row)
-    sheet["B4"] = "=COUNTA(B2:B3)"
-    for cell in ("A2", "B2", "A3", "B3", "D7"):
-        sheet[cell].fill = PatternFill("solid", fgColor="00FF00")
-    book.create_sheet("Empty")
-    return saved(book)
-
-
-def saved(document: object) -> bytes:
-    out = io.BytesIO()
-    document.save(out)  # type: ignore[attr-defined]
-    return out.getvalue()
-
-
-def letter() -> bytes:
-    message = EmailMessage()
-    message["From"], message["Subject"] = "ida@example.org", "The keys"
-    message.set_content("They are under the mat.")
-    message.add_attachment(b"123", maintype="image", subtype="png", filename="mat.png")
-    return bytes(message)
-
-
-def word() -> bytes:
-    document = docx.Document()
-    document.add_heading("Minutes", 1)
-    document.add_paragraph("Anna brings the cake.")
-    table = document.add_table(rows=1, cols=2)
-    table.cell(0, 0).text, table.cell(0, 1).text = "Bo", "plates"
-    return saved(document)
-
-
-def slides() -> bytes:
-    show = Presentation()
-    slide = show.slides.add_slide(show.slide_layouts[5])
-    slide.shapes.title.text = "Results"
-    table = slide.shapes.add_table(1, 2, Inches(1), Inches(2), Inches(4), Inches(1)).table
-    table.cell(0, 0).text, table.cell(0, 1).text = "North", "175"
-    slide.notes_slide.notes_text_frame.text = "Say thanks."
-    return saved(show)
-
-
-def archive(members: dict[str, bytes]) -> bytes:
-    out = io.BytesIO()
-    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as packed:
-        for name, data in members.items():
-            packed.writestr(name, data)
-    return out.getvalue()
-
-
-def tarball(mode: str = "w:gz") -> bytes:
-    out = io.BytesIO()
-    with tarfile.open(fileobj=out, mode=mode) as packed:  # type: ignore[call-overload]
-        entry = tarfile.TarInfo("trip/list.txt")
-        entry.size = 5
-        packed.addfile(entry, io.BytesIO(b"socks"))
-        link = tarfile.TarInfo("trip/passwd")
-        link.type, link.linkname = tarfile.SYMTYPE, "/etc/passwd"
-        packed.addfile(link)
-    return out.getvalue()
-
-
-def picture() -> bytes:
-    image = Image.new("RGB", (300, 200), (255, 0, 0))
-    exif = Image.Exif()
-    exif[0x010F] = "Leica"
-    exif[0x8825] = {1: "S", 2: (33.0, 30.0, 0.0), 3: "E", 4: (151.0, 15.0, 0.0)}
-    out = io.BytesIO()
-    image.save(out, "JPEG", exif=exif)
-    return out.getvalue()
-
-
-def sound() -> bytes:
-    out = io.BytesIO()
-    with wave.open(out, "wb") as recording:
-        recording.setnchannels(1)
-        recording.setsampwidth(2)
-        recording.setframerate(8000)
-        recording.writeframes(b"\0\0" * 16_000)
-    return out.getvalue()
-
-
-def database() -> bytes:
-    connection = sqlite3.connect(":memory:")
-    connection.execute("CREATE TABLE boats (name TEXT, feet INTEGER)")
-    connection.execute("INSERT INTO boats VALUES ('Nora', 31)")
-    connection.commit()
-    return connection.serialize()
-
-
-def opendocument() -> bytes:
-    space = 'xmlns:{0}="urn:oasis:names:tc:opendocument:xmlns:{0}:1.0"'
-    names = " ".join(space.format(part) for part in ("office", "text", "table"))
-    body = '<text:h text:outline-level="2">Boats</text:h><text:p>Nora<text:tab/>31 feet</text:p>'
-    xml = f"<office:document-content {names}><office:body>{body}</office:body>"
-    kind = b"application/vnd.oasis.opendocument.text"
-    content = f"{xml}</office:document-content>".encode()
-    return archive({"mimetype": kind, "content.xml": content})
-
-
-PROTEIN = """HEADER    OXYGEN TRANSPORT                        01-JAN-20   1ABC
-TITLE     A SMALL EXAMPLE
-ATOM      1  N   GLY A   1      11.104   6.134  -6.504  1.00  0.00           N
-ATOM      2  CA  GLY A   1      11.639   6.071  -5.147  1.00  0.00           C
-ATOM      3  N   ALA A   2      12.104   7.134  -4.504  1.00  0.00           N
-ATOM      4  N   SER B   1      13.104   7.134  -3.504  1.00  0.00           N
-HETATM    5  O   HOH A 101      14.104   7.134  -2.504  1.00  0.00           O
-END
-"""
-NOTEBOOK = {
-    "cells": [
-        {"cell_type": "markdown", "source": ["# Rain"]},
-        {
-            "cell_type": "code",
-            "source": "print(2250)",
-            "outputs": [{"output_type": "stream", "text": ["2250\n"]}],
-        },
-    ]
-}
-RAIN = "雨がたくさん降る町です"
-WORDS = "Bergen has 2250 mm of rain."
-# name → (how it is made, what has to stand in its text)
-FILES: dict[str, tuple[Callable[[], bytes], list[str]]] = {
-    "a.pdf": (lambda: pdf([WORDS]), [WORDS]),
-    "pages.pdf": (lambda: pdf(["first", "second"]), ["[page 1]\nfirst", "[page 2]\nsecond"]),
-    "table.pdf": (table_pdf, ["table:\ncity,rain\nBergen,2250\nOslo,763"]),
-    "a.xlsx": (
-        workbook,
-        ["## Sheet\n| plot | owner |", "| B\\|C | Bo |", "=COUNTA(B2:B3)", "## Empty (empty)",
-         "- 00FF00 (green): A2:B3, D7"],
-    ),
-    "a.docx": (word, ["# Minutes", "Anna brings the cake.", "| Bo | plates |"]),
-    "a.pptx": (slides, ["Results", "| North | 175 |", "Say thanks."]),
-    "a.html": (lambda: b"<h1>Hi</h1><p>there</p>", ["# Hi"]),
-    "a.odt": (opendocument, ["## Boats", "Nora\t31 feet"]),
-    "a.rtf": (lambda: rb"{\rtf1\ansi Caf\'e9 at {\b noon}\par}", ["Café at noon"]),
-    "a.eml": (letter, ["Subject: The keys", "under the mat", "- mat.png (image/png, 3 bytes)"]),
-    "a.ipynb": (lambda: json.dumps(NOTEBOOK).encode(), ["# Rain", "Output:\n2250"]),
-    "a.pdb": (
-        PROTEIN.encode,
-        ["atoms: 4 of the chains, 1 others", "chain A: 2 residues", "chain B: 1 residues",
-         "1 HOH", "ATOM      1  N   GLY A   1      11.104"],
-    ),
-    "a.sqlite": (database, ["table boats: 1 rows", "Nora, 31"]),
-    "a.zip": (lambda: archive({"x/y.txt": b"hello"}), ["- x/y.txt (5 bytes)", "'a.zip/x/y.txt'"]),
-    "a.tar.gz": (tarball, ["- trip/list.txt (5 bytes)"]),
-    "a.txt.gz": (lambda: gzip.compress(b"hello"), ["'a.txt.gz/a.txt'"]),
-    "a.jpg": (
-        picture,
-        ["300 x 200 pixels, JPEG", "Make: Leica", "latitude -33.500000, longitude 151.250000",
-         "FE0000 100%"],
-    ),
-    "a.wav": (sound, ["sound recording (wav) of 0:02 (2.0 seconds)", "what is said in it"]),
-    "a.toml": (lambda: b'name = "x"\n', ['name = "x"']),
-    "a.srt": (lambda: b"1\n00:00:01,000 --> 00:00:02,000\nHello\n", ["Hello"]),
-    "a.jsonld": (lambda: b'{"@id": "x"}', ['{"@id": "x"}']),
-    "japanese.txt": (lambda: f"{RAIN}。\n".encode("shift_jis") * 20, [RAIN]),
-}  # fmt: skip
-
-
-@cache
-def made(name: str) -> bytes:
-    return FILES[name][0]()
 
 
 def put(folder: Path, name: str, data: bytes) -> ReadFile:
@@ -232,6 +31,13 @@ def test_every_format(tmp_path: Path, name: str) -> None:
         assert part in text, text
 
 
+@pytest.mark.parametrize("kind", ["png", "gif", "bmp", "webp", "tif", "ico"])
+def test_every_format_of_pictures(tmp_path: Path, kind: str) -> None:
+    Image.new("RGB", (32, 32), (0, 0, 255)).save(tmp_path / f"a.{kind}")
+    text = ReadFile(tmp_path)(path=f"a.{kind}")
+    assert "a picture of 32 x 32 pixels" in text and "0000FF" in text
+
+
 @pytest.mark.parametrize("name", ["a.pdf", "a.xlsx", "a.docx", "a.zip", "a.jpg", "a.sqlite"])
 def test_a_wrong_ending_is_no_hindrance(tmp_path: Path, name: str) -> None:
     for wrong in ("file", "file.txt", "file.mp3"):
@@ -241,8 +47,8 @@ def test_a_wrong_ending_is_no_hindrance(tmp_path: Path, name: str) -> None:
 
 class TestArchives:
     def test_members_also_of_archives_in_archives(self, tmp_path: Path) -> None:
-        inner = archive({"deep/a.txt": b"deep", "a.pdf": made("a.pdf"), "../evil.txt": b"evil"})
-        read = put(tmp_path, "o.zip", archive({"in.zip": inner, "t.tgz": tarball()}))
+        inner = zipped({"deep/a.txt": b"deep", "a.pdf": made("a.pdf"), "../evil.txt": b"evil"})
+        read = put(tmp_path, "o.zip", zipped({"in.zip": inner, "t.tgz": tarball()}))
         assert read("o.zip/in.zip/deep/a.txt") == "deep"
         assert WORDS in read("o.zip/in.zip/a.pdf")
         assert read("o.zip/in.zip/../evil.txt") == "evil", "a name in the archive, nothing more"
@@ -266,7 +72,7 @@ class TestArchives:
         assert read("a.txt.gz/a.txt") == "hello"
 
     def test_bombs(self, tmp_path: Path) -> None:
-        read = put(tmp_path, "b.zip", archive({"big.txt": b"\0" * 150_000_000}))
+        read = put(tmp_path, "b.zip", zipped({"big.txt": b"\0" * 150_000_000}))
         with pytest.raises(ToolError, match="more than 100 MB"):
             read("b.zip/big.txt")
         put(tmp_path, "b.gz", gzip.compress(b"\0" * 150_000_000, 1))
@@ -334,6 +140,15 @@ class TestClearErrors:
         assert ocr.available() or "apt install tesseract-ocr" in text
         assert "faster-whisper" in put(tmp_path, "a.wav", made("a.wav"))(path="a.wav")
 
+    def test_a_letter_of_outlook_or_the_package_that_it_needs(self, tmp_path: Path) -> None:
+        read = put(tmp_path, "a.msg", letter_of_outlook())
+        if importlib.util.find_spec("olefile") is None:
+            with pytest.raises(ToolError, match=r"package is missing\. .* can install it: olefile"):
+                read(path="a.msg")
+        else:
+            text = read(path="a.msg")
+            assert "ida@example.org" in text and "The keys" in text and "Under the mat." in text
+
     def test_a_model_that_sees_is_asked_with_the_question(self, tmp_path: Path) -> None:
         (tmp_path / "a.jpg").write_bytes(made("a.jpg"))
         read = ReadFile(tmp_path, describe=lambda data, kind, asked: f"{kind} {asked}: red")
@@ -341,7 +156,8 @@ class TestClearErrors:
 
 
 DAMAGED = ["a.pdf", "a.xlsx", "a.docx", "a.pptx", "a.odt", "a.zip", "a.tar.gz", "a.jpg", "a.wav",
-           "a.sqlite", "a.eml", "a.rtf"]  # fmt: skip
+           "a.sqlite", "a.eml", "a.rtf", "a.xls", "a.xlsb", "a.ods", "a.odp", "a.epub",
+           "clip.mp4"]  # fmt: skip
 
 
 @settings(

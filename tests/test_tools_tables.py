@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from errors import ToolError
+from tests import older_files
 from tools.inspect_table import InspectTable
 
 SALES = """date,region,units,price
@@ -206,6 +207,33 @@ def test_a_title_above_the_header(tmp_path: Path) -> None:
     assert text.startswith("b.xlsx, sheet Sheet: 2 rows, 3 columns, header in row 3\nday (text)")
     call = text.rpartition("read it with: ")[2].replace("'b.xlsx'", repr(str(tmp_path / "b.xlsx")))
     assert list(eval(call, {"pd": pd})["rain"]) == [3, 4]
+
+
+def test_how_pandas_reads_other_workbooks_and_further_sheets(tmp_path: Path) -> None:
+    """The call that is shown is one that works: pandas' own default for ods needs a package."""
+
+    def read(text: str) -> list[float]:
+        call = text.rpartition("read it with: ")[2].replace("('", f"('{tmp_path}/")
+        return list(eval(call, {"pd": pd})["rain"])
+
+    rows = [["city", "rain"], ["Bergen", 2250.0]]
+    for kind, made in (
+        ("ods", older_files.ods),
+        ("xls", older_files.xls),
+        ("xlsb", older_files.xlsb),
+    ):
+        (tmp_path / f"a.{kind}").write_bytes(made("Rain", rows))
+        text = InspectTable(tmp_path)(path=f"a.{kind}")
+        assert text.startswith(
+            f"a.{kind}, sheet Rain: 1 row, 2 columns\ncity (text), rain ("
+        )
+        assert read(text if "read it with" in text else f"pd.read_excel('a.{kind}')") == [2250]
+    book = openpyxl.Workbook()
+    for sheet, rain in ((book.active, 763), (book.create_sheet("Second"), 1031)):
+        sheet.append(["rain"])
+        sheet.append([rain])
+    book.save(tmp_path / "b.xlsx")
+    assert read(InspectTable(tmp_path)("b.xlsx")) == [1031]
 
 
 def test_parquet_feather_and_json(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from tools.formats import ocr
 from tools.formats.kinds import VIDEO, kind_of
 
 _TAGS = 20
-_SECONDS_A_LINE = 30
+_NO_READER = (".avi", ".mkv", ".webm")  # mutagen takes an avi for a damaged wav
 
 
 def picture_text(data: bytes, name: str) -> str:
@@ -83,7 +83,7 @@ def media_text(data: bytes, name: str) -> str:
 
     kind = kind_of(data, name)
     try:
-        found = mutagen.File(io.BytesIO(data), filename=name)
+        found = None if kind in _NO_READER else mutagen.File(io.BytesIO(data), filename=name)
     except Exception as error:  # noqa: BLE001 - each format's reader has errors of its own
         raise ToolError(f"{name} can't be read: it is damaged ({str(error)[:200]}).") from None
     word = "a video" if kind in VIDEO else "a sound recording"

@@ -27,7 +27,7 @@ def check_archive(data: bytes, name: str) -> None:
 
 def by_markitdown(data: bytes, name: str, kind: str, charset: str | None = None) -> str:
     """docx, pptx, html, epub and msg as Markdown."""
-    from markitdown import MarkItDown, MissingDependencyException, StreamInfo
+    from markitdown import FileConversionException, MarkItDown, StreamInfo
 
     logging.disable(logging.CRITICAL)  # nobody reads this process's log
     # Without plug-ins, and from bytes: markitdown never opens a path or an address here.
@@ -35,11 +35,21 @@ def by_markitdown(data: bytes, name: str, kind: str, charset: str | None = None)
     try:
         converter = MarkItDown(enable_plugins=False)
         return converter.convert_stream(io.BytesIO(data), stream_info=info).markdown
-    except MissingDependencyException:
-        package = {".msg": "olefile"}.get(kind, f"markitdown[{kind[1:]}]")
-        raise ToolError(
-            f"{name} can't be read: a package is missing.", f"The user can install it: {package}."
-        ) from None
+    except FileConversionException as error:
+        raise _cause(error, name, kind) from None
+
+
+def _cause(error: Any, name: str, kind: str) -> Exception:
+    """What lies behind a failure of markitdown's, whose own text tells the number of its tries."""
+    from markitdown import MissingDependencyException
+
+    causes = [tried.exc_info[1] for tried in error.attempts or [] if tried.exc_info]
+    if not any(isinstance(cause, MissingDependencyException) for cause in causes):
+        return causes[-1] if causes else error
+    package = {".msg": "olefile"}.get(kind, f"markitdown[{kind[1:]}]")
+    return ToolError(
+        f"{name} can't be read: a package is missing.", f"The user can install it: {package}."
+    )
 
 
 def open_document(data: bytes, name: str) -> str:

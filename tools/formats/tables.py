@@ -90,7 +90,13 @@ def _csv_call(name: str, delimiter: str, table: Table, options: dict[str, Any]) 
         return ""
     if delimiter != ",":
         options = {"sep": delimiter, **options}
-    return f"pd.read_csv({name!r}, {', '.join(f'{k}={v!r}' for k, v in options.items())})"
+    return _call("read_csv", name, options)
+
+
+def _call(function: str, name: str, options: dict[str, Any]) -> str:
+    """The code of a call of pandas that needs options; empty where it needs none."""
+    given = ", ".join(f"{key}={value!r}" for key, value in options.items())
+    return f"pd.{function}({name!r}, {given})" if given else ""
 
 
 def _long(text: str, delimiter: str, skipped: int, looked_at: int, factor: float) -> str:
@@ -130,7 +136,7 @@ def _sheets(data: bytes, name: str, kind: str, summary: bool | None) -> Iterator
         book = pd.ExcelFile(io.BytesIO(data), engine=engine)
         titles = [str(title) for title in book.sheet_names]
         for title in titles[:MAX_SHEETS]:
-            yield _sheet(book, name, title, summary)
+            yield _sheet(book, name, title, kind, summary)
     except ToolError:
         raise
     except Exception as error:  # noqa: BLE001 - openpyxl raises whatever its XML led to
@@ -140,19 +146,23 @@ def _sheets(data: bytes, name: str, kind: str, summary: bool | None) -> Iterator
         yield f"{name} has {len(titles) - MAX_SHEETS} more sheets."
 
 
-def _sheet(book: "pd.ExcelFile", name: str, title: str, summary: bool | None) -> str:
+def _sheet(book: "pd.ExcelFile", name: str, title: str, kind: str, summary: bool | None) -> str:
     shown = f"{name}, sheet {title}"
     frame = book.parse(title, dtype=object, nrows=MOST_ROWS)
     if not len(frame.columns):
         return f"{shown}: empty, no rows, no columns"
-    hints, reading = [], ""
+    hints: list[str] = []
+    options: dict[str, Any] = {} if title == book.sheet_names[0] else {"sheet_name": title}
     unnamed = sum(str(column).startswith("Unnamed: ") for column in frame.columns)
     if unnamed >= 2 and unnamed >= len(frame.columns) - 1:  # a title above the header
         header = _header_row(frame)
         if header:
             frame = book.parse(title, dtype=object, nrows=MOST_ROWS, header=header)
             hints = [f"header in row {header + 1}"]
-            reading = f"pd.read_excel({name!r}, sheet_name={title!r}, header={header})"
+            options |= {"sheet_name": title, "header": header}
+    if kind == ".ods":  # for which pandas alone would want another package
+        options["engine"] = "calamine"
+    reading = _call("read_excel", name, options)
     table = Table()
     table.add(frame.map(_cell_text))
     rows = ""
