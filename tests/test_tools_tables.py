@@ -224,9 +224,7 @@ def test_how_pandas_reads_other_workbooks_and_further_sheets(tmp_path: Path) -> 
     ):
         (tmp_path / f"a.{kind}").write_bytes(made("Rain", rows))
         text = InspectTable(tmp_path)(path=f"a.{kind}")
-        assert text.startswith(
-            f"a.{kind}, sheet Rain: 1 row, 2 columns\ncity (text), rain ("
-        )
+        assert text.startswith(f"a.{kind}, sheet Rain: 1 row, 2 columns\ncity (text), rain (")
         assert read(text if "read it with" in text else f"pd.read_excel('a.{kind}')") == [2250]
     book = openpyxl.Workbook()
     for sheet, rain in ((book.active, 763), (book.create_sheet("Second"), 1031)):
