@@ -317,7 +317,7 @@ class ReasoningCodeAgent(CodeAgent):
         text = ran.observation
         if ran.answer is None:
             if ran.failed and self.takes_hints:
-                text = f"{text}\n{guards.name_hint(text, self._so_far, self.tools)}".rstrip()
+                text = f"{text}\n{guards.name_hint(text, code, self._so_far, self.tools)}".rstrip()
             elif self.takes_hints:
                 text = f"{text}\n{guards.defined_hint(code, text)}".rstrip()
             if guards.repeats(self._so_far, code, text):

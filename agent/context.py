@@ -24,6 +24,10 @@ PROSE_CHARS = 2000
 TRIMMED_CHARS = 300
 _ANSWER_CHARS = 1000
 
+GONE = (
+    "(The run was interrupted here and goes on in a new Python process: variables and imports "
+    "are gone, files are kept. Set again what you need.)"
+)
 LAST_REQUEST = (
     "No step is left. Answer now from what you have: one ```python block that only calls "
     "final_answer(…), or a line `Final answer: …`."

@@ -3,12 +3,14 @@
 import ast
 import difflib
 import re
+import sys
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 from agent import context
 from agent.context import Step
-from agent.summary import defined_names, definition, only_defined, settled
+from agent.definitions import defined_names, names_before, only_defined, source_of
+from agent.summary import settled
 
 MOST_REPEATS = 3
 """The same code with the same result for this many times ends the run."""
@@ -43,10 +45,10 @@ _DEFINED = (
     "(`{name}` is defined now. Call it and print the result; if the code itself is what was asked "
     "for, call final_answer({name}).)"
 )
-# What a function or a class looks like as a value.
-_AS_VALUE = re.compile(r"<(?:function|class) '?(?:__main__\.)?([A-Za-z_]\w*)(?: at 0x[0-9a-f]+|')>")
-
 _UNDEFINED = re.compile(r"NameError: name '(\w+)' is not defined\s*$")
+_FAILED_LINE = re.compile(r"^line (\d+)\b", re.MULTILINE)
+_UNDONE = "Variables are as they were before this step."  # of the restricted interpreter
+_MOST_NAMES = 12
 _LISTINGS = ("listdir", "scandir", "glob", "iterdir", "walk(")
 
 
@@ -109,22 +111,49 @@ def demand(steps: Sequence[Step], *, needs_tools: bool, attached: Sequence[str])
     return ""
 
 
-def name_hint(error: str, steps: Sequence[Step], tools: Iterable[str]) -> str:
-    """What is known of a name that the code did not find, where the error itself says nothing."""
+def name_hint(error: str, code: str, steps: Sequence[Step], tools: Iterable[str]) -> str:
+    """What is known of a name that the code did not find, where the error itself says nothing.
+
+    That is where an earlier step set it; else the names near it; else those there are.
+    """
     missing = _UNDEFINED.search(error)
     if missing is None:
         return ""
-    name = missing[1]
-    known: dict[str, None] = dict.fromkeys(tools)
+    name, tools = missing[1], list(tools)
+    there = _names_there(error, code, steps)
     for step in reversed(steps):
         names = defined_names(step.code_action or "", imports=True)
         if name in names:
             if step.failed:
                 return f"(`{name}` is set in step {step.step_number}, which failed before that.)"
             return f"(`{name}` was set in step {step.step_number}, but is gone; set it again.)"
-        known.update(dict.fromkeys(names))
-    near = difflib.get_close_matches(name, known, n=3, cutoff=0.6)
-    return f"(Names near it: {', '.join(near)}.)" if near else ""
+    near = difflib.get_close_matches(name, dict.fromkeys([*tools, *there]), n=3, cutoff=0.6)
+    if near:
+        return f"(Names near it: {', '.join(near)}.)"
+    listed = (("Set so far", there), ("Tools", tools))
+    said = [f"{what}: {_some(names)}." for what, names in listed if names]
+    return f"({' '.join(said)})" if said else ""
+
+
+def _names_there(error: str, code: str, steps: Sequence[Step]) -> list[str]:
+    """The names that the code of these steps has set, and `code` before its error: latest first."""
+    there: dict[str, None] = {}
+    for text, observation, failed in [
+        (code, error, "error"),
+        *((step.code_action or "", step.observations or "", step.failed) for step in steps[::-1]),
+    ]:
+        if failed in ("limit", "interrupted") or context.GONE in observation:
+            break  # the process may have been replaced
+        if _UNDONE in observation:
+            continue
+        line = _FAILED_LINE.search(observation) if failed else None
+        names = names_before(text, int(line[1]) if line else sys.maxsize)
+        there.update(dict.fromkeys(reversed(names)))
+    return list(there)
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:_MOST_NAMES]) + (", …" if len(names) > _MOST_NAMES else "")
 
 
 def defined_hint(code: str, observation: str) -> str:
@@ -137,8 +166,7 @@ def defined_hint(code: str, observation: str) -> str:
 
 def written_out(answer: str, codes: Sequence[str]) -> str:
     """An answer that is a function or a class of the run, as its code; any other as it stands."""
-    value = _AS_VALUE.fullmatch(answer)
-    code = definition(value[1], codes) if value else ""
+    code = source_of(answer, codes)
     return context.assistant_message(code) if code else answer
 
 

@@ -35,10 +35,6 @@ from errors import InputError
 MAX_REPEAT_SECONDS = 300.0
 """Variables are not rebuilt where the code ran longer than this in all."""
 
-GONE = (
-    "(The run was interrupted here and goes on in a new Python process: variables and imports "
-    "are gone, files are kept. Set again what you need.)"
-)
 _CUT_OFF = "The run was interrupted while this code ran; what it did is not known."
 _GONE_TOO = " Variables and imports are gone, files are kept. Set again what you need."
 _KEPT = " What was set before it is there."
@@ -168,12 +164,12 @@ def tell_gone(steps: Sequence[MemoryStep]) -> None:
         step = steps[place]
         if isinstance(step, Step):
             if step.observations:
-                step.observations = f"{step.observations}\n{GONE}"
+                step.observations = f"{step.observations}\n{context.GONE}"
             if step.observations or step.code_action:
                 return  # a step that broke off is told so itself
         elif isinstance(step, TaskStep):
             if place:  # nothing has run before the first task
-                step.task = f"{step.task}\n\n{GONE}"
+                step.task = f"{step.task}\n\n{context.GONE}"
             return
 
 

@@ -1,17 +1,16 @@
 """Text made shorter, by rule: a long one cut in its middle, a step told in a line."""
 
-import ast
-import contextlib
 import re
 from collections.abc import Iterator, Sequence
 
 from smolagents.agents import ActionStep
 from smolagents.memory import MemoryStep, TaskStep
 
+from agent.definitions import defined_names
+
 HEADING = "What was done before, shortened:"
 # Addresses in memory, numbers of saved figures.
 _PASSING = re.compile(r"0x[0-9a-fA-F]{4,}|\b(?:figure|image)-\d+(?=\.(?:png|html)\b)")
-_DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 _TASK_CHARS = 300
 _CODE_CHARS = 100
 _RESULT_CHARS = 140
@@ -67,56 +66,6 @@ def _lines(step: MemoryStep) -> Iterator[str]:
     given = getattr(step, "given", None)
     if given is not None:
         yield f"Answer given: {_one_line(given, _TASK_CHARS)}"
-
-
-def defined_names(code: str, *, imports: bool = False) -> list[str]:
-    """The names that the code sets at its top level, in order; none for code that can't be read."""
-    try:
-        tree = ast.parse(code)
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return []
-    return list(dict.fromkeys(_stored(tree, imports)))
-
-
-def only_defined(code: str) -> list[str]:
-    """The functions and classes that the code defines, if it does nothing else to be seen."""
-    try:
-        body = ast.parse(code).body
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return []
-    quiet = (ast.Import, ast.ImportFrom, ast.Assign, ast.AnnAssign)
-    defined = [node.name for node in body if isinstance(node, _DEFINITIONS)]
-    silent = all(
-        isinstance(node, (*_DEFINITIONS, *quiet))
-        or (isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant))
-        for node in body
-    )
-    return defined if silent else []
-
-
-def definition(name: str, codes: Sequence[str]) -> str:
-    """The latest of these codes' definitions of a function or class, as Python; empty for none."""
-    for code in reversed(codes):
-        with contextlib.suppress(SyntaxError, ValueError, RecursionError, MemoryError):
-            for node in reversed(ast.parse(code).body):
-                if isinstance(node, _DEFINITIONS) and node.name == name:
-                    first = min([node.lineno, *(mark.lineno for mark in node.decorator_list)])
-                    return "\n".join(code.splitlines()[first - 1 : node.end_lineno])
-    return ""
-
-
-def _stored(node: ast.AST, imports: bool) -> Iterator[str]:
-    if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
-        yield node.name
-        return
-    if isinstance(node, ast.Lambda | ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp):
-        return  # what they set, nobody sees
-    if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
-        yield node.id
-    elif imports and isinstance(node, ast.Import | ast.ImportFrom):
-        yield from (alias.asname or alias.name.partition(".")[0] for alias in node.names)
-    for child in ast.iter_child_nodes(node):
-        yield from _stored(child, imports)
 
 
 def _gist(code: str) -> str:

@@ -23,12 +23,9 @@ from memory.history import History
 from sandbox.executor import SandboxExecutor
 from serving.families import FAMILIES
 from serving.scripted import ScriptedModel
+from tests.agent_help import code
 
 TASK = "Add it all up."
-
-
-def code(text: str, thinking: str = "Think.") -> str:
-    return f"{thinking}\n</think>\n\n```python\n{text}\n```"
 
 
 REPLIES = [

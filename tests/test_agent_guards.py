@@ -1,70 +1,23 @@
 """Runs that go in circles, answers that don't count yet, and how a run ends without one."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from smolagents import Tool
 from smolagents.monitoring import Timing
 
 from agent import context, guards, outcome
 from agent.context import Step
-from agent.events import Event, ModelReplied, Notice, RunFinished, StepFinished
-from agent.session import Limits, Session
-from sandbox.executor import SandboxExecutor
-from serving.families import FAMILIES
-from serving.scripted import ScriptedModel
-
-Reply = str | tuple[str, str]
-Make = Callable[..., Session]
-
-
-def code(text: str) -> str:
-    return f"Think.\n</think>\n\n```python\n{text}\n```"
-
-
-def prose(text: str) -> str:
-    return f"Think.\n</think>\n\n{text}"
-
-
-class Look(Tool):
-    name = "look_up"
-    description = "Looks up."
-    inputs = {"word": {"type": "string", "description": "What."}}
-    output_type = "string"
-
-    def forward(self, word: str) -> str:
-        return word
+from agent.events import ModelReplied, Notice
+from agent.session import Limits
+from sandbox.restricted import observations
+from tests.agent_help import Make, Reply, asked, code, prose, run, sessions
 
 
 @pytest.fixture
 def make(tmp_path: Path) -> Iterator[Make]:
-    made: list[Session] = []
-
-    def session(*replies: Reply, **options: object) -> Session:
-        workspace = tmp_path / f"w{len(made)}"
-        workspace.mkdir()
-        model = ScriptedModel(replies, FAMILIES["r1-distill"])
-        options = {"instructions": "Solve it.", **options}
-        made.append(
-            Session(model, SandboxExecutor(workspace), [Look()], workspace, **options)  # type: ignore[arg-type]
-        )
-        return made[-1]
-
-    yield session
-    for one in made:
-        one.close()
-
-
-def run(session: Session, *files: Path, needs_tools: bool = False) -> tuple[RunFinished, list[str]]:
-    """The run's end, and the observations."""
-    events: list[Event] = list(session.run("Go.", files, needs_tools=needs_tools))
-    assert isinstance(events[-1], RunFinished)
-    return events[-1], [e.observation for e in events if isinstance(e, StepFinished)]
-
-
-def asked(session: Session) -> int:
-    return len(session._model.history)  # type: ignore[attr-defined]
+    with sessions(tmp_path) as make:
+        yield make
 
 
 # -- answers without code -------------------------------------------------------------------
@@ -252,11 +205,46 @@ def test_a_name_from_a_step_that_failed_is_explained(make: Make) -> None:
 def test_hints_from_the_steps_where_the_executor_gives_none() -> None:
     steps = [Step(1, Timing(0.0, 0.0), code_action="price_list = [1]\nimport numpy as np")]
     error = "Error:\nline 1: x\nNameError: name '{}' is not defined"
-    assert "price_list" in guards.name_hint(error.format("pricelist"), steps, [])
-    assert "web_search" in guards.name_hint(error.format("websearch"), [], ["web_search"])
-    assert "step 1, but is gone" in guards.name_hint(error.format("np"), steps, [])
-    assert guards.name_hint(error.format("zzz"), steps, []) == ""
-    assert guards.name_hint(error.format("x") + ". Did you mean: 'y'?", steps, []) == ""
+
+    def hint(name: str, *tools: str, steps: list[Step] = steps) -> str:
+        return guards.name_hint(error.format(name), "", steps, tools)
+
+    assert hint("pricelist") == "(Names near it: price_list.)"
+    assert hint("websearch", "web_search") == "(Names near it: web_search.)"
+    assert "step 1, but is gone" in hint("np")
+    assert hint("zzz", "look_up") == "(Set so far: np, price_list. Tools: look_up.)"
+    assert hint("zzz", "look_up", steps=[]) == "(Tools: look_up.)"
+    assert hint("zzz", steps=[]) == ""
+    assert hint("x'. Did you mean: 'y") == "", "the error has said it"
+
+
+def test_a_name_that_nothing_is_near_is_answered_with_those_there_are(make: Make) -> None:
+    failing = "total = 5\nfor i in range(2):\n    pass\nprint(quux)\nlater = 1"
+    session = make(code("import math\nwords = ['a']"), code(failing), code("final_answer(1)"))
+    observation = run(session)[1][1]
+    assert observation.endswith(
+        "(Set so far: i, total, words, math. Tools: look_up, final_answer.)"
+    ), observation
+
+
+def test_only_names_that_are_there_are_listed() -> None:
+    def made(code: str, observation: str = "", failed: str = "") -> Step:
+        timing = Timing(0.0, 0.0)
+        return Step(1, timing, code_action=code, observations=observation, failed=failed)
+
+    error = "Error:\nline 9: x\nNameError: name 'quux' is not defined"
+    before, after = made("old = 1"), made("new = 1")
+    for between in (
+        made("lost = 1", "Error:\nToo slow.", "limit"),
+        made("lost = 1", f"Output:\n1\n{context.GONE}"),
+        made("lost = 1", "The run was interrupted while this code ran.", "interrupted"),
+    ):
+        hint = guards.name_hint(error, "", [before, between, after], [])
+        assert hint == "(Set so far: new.)"
+    undone = made("undone = 1\n1 / 0", f"Error:\nline 2: 1 / 0\n{observations.BEFORE}", "error")
+    assert guards.name_hint(error, "", [before, undone], []) == "(Set so far: old.)"
+    many = made("\n".join(f"n{number} = 1" for number in range(30)))
+    assert guards.name_hint(error, "", [many], []).endswith("n19, n18, ….)")
 
 
 # -- the last step --------------------------------------------------------------------------
@@ -344,42 +332,3 @@ def test_what_is_known_is_the_last_thing_that_says_something() -> None:
         )
     ]
     assert known == ["5", "7", "5", "I think.", "No answer was found."]
-
-
-# -- code that is itself what was asked for -------------------------------------------------
-
-ADD = "import math\n\n\n@staticmethod\ndef other():\n    pass\n\n\ndef add(a, b):\n    return a + b"
-
-
-def test_code_that_only_defines_is_told_how_to_go_on(make: Make) -> None:
-    session = make(code(ADD), code("print(add(1, 2))\ndef f(): pass"), code("final_answer(add)"))
-    finished, seen = run(session)
-    assert seen[0].startswith("Output:\n(nothing was printed)\n(`add` is defined now. Call it")
-    assert seen[1] == "Output:\n3", "it did something"
-    assert finished.answer == "```python\ndef add(a, b):\n    return a + b\n```", "no <function …>"
-    assert finished.provenance == "computed"
-
-
-def test_a_class_and_a_definition_of_the_same_step_are_written_out_too(make: Make) -> None:
-    definition = "@str.upper.__class__.__call__\ndef f():\n    pass"
-    assert guards.written_out("<function f at 0x7f0>", [definition]).count("@") == 1
-    finished, _ = run(make(code("class A:\n    x = 1\n\nfinal_answer(A)")))
-    assert finished.answer == "```python\nclass A:\n    x = 1\n```"
-    for text in ("<function gone at 0x7f0>", "<class 'int'>", "the <function f at 0x7f0>"):
-        assert guards.written_out(text, ["def f(): pass", "1/"]) == text
-
-
-def test_a_function_that_comes_again_and_again_is_the_answer(make: Make) -> None:
-    finished, _ = run(make(code("print('seen')"), *[code(ADD)] * 3))
-    assert finished.status == "limit" and "def add(a, b):" in (finished.answer or "")
-    once = make(code("print('seen')"), code(ADD), ("hm", "length"), limits=Limits(max_steps=2))
-    assert run(once)[0].answer == "seen", "a helper on the way is none"
-    alone = make(code(ADD), ("hm", "length"), limits=Limits(max_steps=1))
-    assert "def add(a, b):" in (run(alone)[0].answer or ""), "better than none"
-
-
-@pytest.mark.parametrize(
-    "text", ["x = 1", "def f(): pass\nf()", "for x in []:\n    pass", "def f(:", "'text'"]
-)
-def test_other_silent_code_gets_no_such_hint(text: str) -> None:
-    assert guards.defined_hint(text, "Output:\n(nothing was printed)") == ""

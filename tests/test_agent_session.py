@@ -4,7 +4,7 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -33,12 +33,9 @@ from errors import InputError
 from sandbox.executor import SandboxExecutor
 from serving.families import FAMILIES
 from serving.scripted import ScriptedModel
+from tests.agent_help import Make, code, sent, sessions
 
 ROOT = Path(__file__).resolve().parent.parent
-
-
-def code(text: str, thinking: str = "Think.") -> str:
-    return f"{thinking}\n</think>\n\n```python\n{text}\n```"
 
 
 class Slow(Tool):
@@ -52,35 +49,15 @@ class Slow(Tool):
         return "waited"
 
 
-Make = Callable[..., Session]
-
-
 @pytest.fixture
 def make(tmp_path: Path) -> Iterator[Make]:
-    made: list[Session] = []
-
-    def session(*replies: str | tuple[str, str], delay: float = 0.0, **options: object) -> Session:
-        workspace = tmp_path / f"w{len(made)}"
-        workspace.mkdir()
-        model = ScriptedModel(replies, FAMILIES["tiny"], delay_seconds=delay)
-        made.append(
-            Session(model, SandboxExecutor(workspace), [Slow()], workspace, **options)  # type: ignore[arg-type]
-        )
-        return made[-1]
-
-    yield session
-    for one in made:
-        one.close()
+    with sessions(tmp_path, "tiny", [Slow()]) as make:
+        yield make
 
 
 def last(events: list[Event]) -> RunFinished:
     assert isinstance(events[-1], RunFinished)
     return events[-1]
-
-
-def sent(session: Session, number: int = -1) -> list[str]:
-    """The texts of the messages that the model got for one of its replies."""
-    return [m["content"] for m in session._model.history[number]]  # type: ignore[attr-defined]
 
 
 def test_an_answer_in_two_steps(make: Make) -> None:
@@ -349,6 +326,7 @@ from pathlib import Path
 from agent.session import Limits, Session
 from sandbox.executor import SandboxExecutor
 from serving.scripted import ScriptedModel
+from tests.agent_help import Make, code, sent, sessions
 replies = ["```python\\nfinal_answer([1, 2.5])\\n```", "```python\\nprint(3)\\n```"]
 folder = Path({str(tmp_path)!r})
 limits = Limits(max_steps=1)

@@ -25,7 +25,8 @@ from sandbox.executor import SandboxExecutor
 from serving.chat import ChatModel
 from serving.families import FAMILIES
 from serving.scripted import ScriptedModel
-from tests.broken_off import ANSWER, REPLIES, TASK, code, kept_events, session_in
+from tests.agent_help import code
+from tests.broken_off import ANSWER, REPLIES, TASK, kept_events, session_in
 from tests.fake_openai import FakeOpenAI, Turn
 
 ROOT = Path(__file__).resolve().parent.parent
