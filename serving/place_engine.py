@@ -1,5 +1,6 @@
 """Places of a route that the supervisor opens: engines of this machine, and `endpoint_url`."""
 
+import contextlib
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,7 +15,7 @@ from serving.model_family import family_of_model
 from serving.place import PROBE_SECONDS, Place
 from serving.progress import Measure
 from serving.row import Endpoint, Say
-from serving.state import all_records
+from serving.state import USE_SUFFIX, Use, all_records
 from serving.supervisor import Supervisor
 from settings import BUNDLED_MODEL, Settings
 
@@ -94,7 +95,7 @@ class EnginePlace(Place):
             return "can be loaded", f"Into Hearth's own process, by {row.name}."
         plan = row.plan(self.settings)
         wanted = (row.name, plan.source.model_id)
-        for endpoint in _running(self.settings):
+        for endpoint, _ in _running(self.settings):
             if (endpoint.engine, endpoint.model_id) == wanted:
                 return "runs", f"At {endpoint.base_url}."
         if plan.obstacle is not None:
@@ -126,6 +127,7 @@ class LocalPlace(Place):
         super().__init__("local", settings)
         self.optional = optional
         self._startable = startable
+        self._use: Use | None = None
 
     @property
     def where(self) -> str:
@@ -142,7 +144,9 @@ class LocalPlace(Place):
         return startable.family if startable and ours else super().family
 
     def _open(self, say: Say) -> Endpoint:
-        for endpoint in self._others():
+        for endpoint, use_file in self._others():
+            with contextlib.suppress(OSError):  # or one that is kept would end while it is used
+                self._use = Use(use_file)
             say(f"using the engine that runs already, {endpoint.model_id}")
             return endpoint
         startable = self._startable
@@ -157,13 +161,13 @@ class LocalPlace(Place):
             startable.close()
             raise
 
-    def _others(self) -> list[Endpoint]:
+    def _others(self) -> list[tuple[Endpoint, Path]]:
         """Engines that other Hearths run; that with the bundled model is no gain."""
         running = _running(self.settings, others=True)
-        return [e for e in running if Path(e.model_id).name != BUNDLED_MODEL]
+        return [found for found in running if Path(found[0].model_id).name != BUNDLED_MODEL]
 
     def look(self) -> tuple[str, str]:
-        for endpoint in self._others():
+        for endpoint, _ in self._others():
             return "runs", f"{endpoint.model_id} at {endpoint.base_url}."
         if self._startable is not None and can_start_here(self._startable.settings):
             return "can be started", "The model's files are on this machine, and it fits."
@@ -177,24 +181,32 @@ class LocalPlace(Place):
         self.check()
         if self.endpoint is not None and not answers_health(self.endpoint):
             self.endpoint = None  # the next one may have another address
+            self._end_use()
             raise EngineError("The engine on this machine doesn't answer.")
 
     def close(self) -> None:
         if self._startable is not None:
             self._startable.close()
+        self._end_use()
         super().close()
 
+    def _end_use(self) -> None:
+        use, self._use = self._use, None
+        if use is not None:
+            use.end()
 
-def _running(settings: Settings, *, others: bool = False) -> list[Endpoint]:
-    """The engines of this data folder that answer; with `others` those of other processes."""
+
+def _running(settings: Settings, *, others: bool = False) -> list[tuple[Endpoint, Path]]:
+    """The engines of this data folder that answer, each with its use file (serving/state.py);
+    with `others` those of other processes."""
     found = []
-    for _, record in all_records(settings.data_dir / "engines"):
+    for path, record in all_records(settings.data_dir / "engines"):
         endpoint = Endpoint(record.base_url, record.api_key, record.model_id, record.engine, None)
         ours = record.owner.pid == os.getpid()
         if record.stopped or (others and ours) or not record.process.alive:
             continue
         if answers_health(endpoint):
-            found.append(endpoint)
+            found.append((endpoint, path.with_suffix(USE_SUFFIX)))
     return found
 
 

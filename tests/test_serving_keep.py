@@ -1,5 +1,6 @@
 """Engines that outlive their app because that was asked for, and the logs that guards write."""
 
+import fcntl
 import os
 import signal
 import stat
@@ -13,7 +14,8 @@ from errors import EngineError
 from serving.guard import GuardedProcess
 from serving.guard_process import BoundedLog
 from serving.logs import KEPT, new_log, older_part, tail
-from serving.state import all_records
+from serving.place_engine import LocalPlace
+from serving.state import USE_SUFFIX, all_records
 from serving.supervisor import Supervisor
 from tests.engine_help import alive, client, eventually, kill, make_settings, start_app, stub_table
 from tests.test_serving_command_line import run_cli
@@ -26,6 +28,17 @@ def keeper(toy: Path, data: Path, minutes: float, fault: str = "") -> Supervisor
     return Supervisor(settings, engines=stub_table(fault))
 
 
+def in_use(data: Path) -> bool:
+    """Whether an app holds the lock on the engine's use file."""
+    ((path, _),) = all_records(data / "engines")
+    with path.with_suffix(USE_SUFFIX).open() as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            return True
+    return False
+
+
 def test_a_kept_engine_is_found_again_and_stopped(toy: Path, tmp_path: Path) -> None:
     first = keeper(toy, tmp_path, 5)
     endpoint = first.start()
@@ -33,6 +46,11 @@ def test_a_kept_engine_is_found_again_and_stopped(toy: Path, tmp_path: Path) -> 
     first.stop()
     ((_, record),) = all_records(tmp_path / "engines")
     assert alive(endpoint.pid, record.guard.pid) == [endpoint.pid, record.guard.pid]
+    place = LocalPlace(make_settings(toy, tmp_path), optional=True)
+    assert place.open(lambda line: None, lambda: None).base_url == endpoint.base_url
+    assert in_use(tmp_path), "another route's place counts as well"
+    place.close()
+    assert not in_use(tmp_path)
     second = keeper(toy, tmp_path, 5)
     began = time.monotonic()
     with second as found:
