@@ -51,4 +51,17 @@ def _rule(text: str) -> str:
             f"the rule {text.strip()!r} must begin with a tool's name, a domain such as "
             "example.com or *.example.com, or network, files, memory, money, changes"
         )
-    return f"{what}={answer}"
+    return f"{_as_requested(what)}={answer}"
+
+
+def _as_requested(what: str) -> str:
+    """A domain as requests spell it: `bücher.de` is `xn--bcher-kva.de`. Raises ValueError."""
+    if what.isascii():
+        return what
+    import httpx
+
+    any_below = "*." * what.startswith("*.")
+    try:
+        return any_below + httpx.URL(f"http://{what.removeprefix('*.')}").raw_host.decode()
+    except httpx.InvalidURL:
+        raise ValueError(f"{what!r} is no domain") from None

@@ -170,7 +170,26 @@ class TestShutDoors:
             limits = Limits(allow=front_and_back | {front.host}, denied=denied)
             with fails(PermissionError, "does not allow visits to localhost"):
                 fetch(front.url("/"), limits)
-        assert asked == ["127.0.0.1", "127.0.0.1", "localhost"]
+        assert list(dict.fromkeys(asked)) == ["127.0.0.1", "localhost"]
+
+    def test_a_forbidden_address_however_it_is_spelled(self, site: Site) -> None:
+        limits = Limits(allow=frozenset(["127.0.0.0/8"]), denied=lambda host: host == "127.0.0.1")
+        for host in ("localhost", "2130706433", "0x7f.1"):
+            with fails(PermissionError, f"does not allow visits to {host}"):
+                fetch(f"http://{host}:{site.port}/plain", limits)
+
+    def test_a_redirect_to_a_host_that_needs_a_call_of_its_own(self, site: Site) -> None:
+        pages = {
+            "/": redirect(site.url("/plain")),
+            "/here": redirect("/there"),
+            "/there": body(b"x"),
+        }
+        with Site(pages) as front:
+            allow = frozenset(["127.0.0.0/8"])
+            limits = Limits(allow=allow, own_call=lambda host: host == "127.0.0.1")
+            with fails(PermissionError, f"not allowed unasked: {site.url('/plain')}"):
+                fetch(f"http://localhost:{front.port}/", limits)
+            assert fetch(f"http://127.0.0.1:{front.port}/here", limits).data == b"x"
 
     def test_this_machine_and_its_neighbours_by_their_public_addresses(self) -> None:
         own = [ipaddress.ip_network("93.184.215.14/32"), ipaddress.ip_network("2606:2800:21f::/64")]

@@ -5,6 +5,7 @@ can reach: loopback, the private network, a cloud's metadata service, the device
 """
 
 import ipaddress
+import re
 import socket
 from collections.abc import Iterable
 
@@ -33,6 +34,8 @@ _BAD_PORTS_TEXT = """
     556 563 587 601 636 989 990 993 995 1719 1720 1723 2049 3659 4045 4190 5060 5061 6000 6566 6665
     6666 6667 6668 6669 6679 6697 10080
     """
+# No escapes such as %65: a proxy could take them for another name than the one that was checked.
+_HOST = re.compile(rb"[\w.:-]+")
 _BAD_PORTS = frozenset(map(int, _BAD_PORTS_TEXT.split()))
 
 
@@ -46,7 +49,7 @@ def web_address(address: str) -> httpx.URL:
         port = url.port or 0
     except (httpx.InvalidURL, AttributeError, TypeError, ValueError):
         raise _no_address(address) from None
-    if url.scheme not in ("http", "https") or not url.host or port > 65535:
+    if url.scheme not in ("http", "https") or not _HOST.fullmatch(url.raw_host) or port > 65535:
         raise _no_address(address)
     return url.copy_with(userinfo=b"", fragment=None)
 

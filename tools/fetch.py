@@ -24,6 +24,7 @@ from errors import ToolError
 from tools.addresses import (
     Network,
     check_port,
+    host_of,
     is_allowed,
     is_own,
     is_public,
@@ -77,7 +78,9 @@ class Limits:
     """What a fetch may cost and where it may go.
 
     `allow`: hosts (`host` or `host:port`) and networks that need not be public. `denied`: hosts
-    that the user forbids, asked for each redirect too. `resolve`: how names become addresses.
+    that the user forbids, by name or address, asked for each redirect too. `own_call`: hosts that a
+    redirect may not lead to, since the user's rules are to be asked by a call of its own.
+    `resolve`: how names become addresses.
     """
 
     max_bytes: int = MAX_BYTES
@@ -85,6 +88,7 @@ class Limits:
     allow: frozenset[str] = frozenset()
     resolve: Callable[[str, int], list[str]] = resolve
     denied: Callable[[str], bool] = lambda host: False
+    own_call: Callable[[str], bool] = lambda host: False
     own_networks: Callable[[], list[Network]] = own_networks
 
 
@@ -155,6 +159,12 @@ async def _follow(url: httpx.URL, ask: Ask, limits: Limits) -> Fetched:
                     )
                 )
                 url = web_address(str(url.join(target)))
+                if _site(url) != _site(first) and limits.own_call(host_of(url)):
+                    raise ToolError(
+                        f"{first} leads to another host, which is not allowed unasked: {url}",
+                        "If you need it, call with that address.",
+                        seen_as=PermissionError,
+                    )
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise _unreachable(url, str(error) or type(error).__name__) from error
     raise ToolError(
@@ -234,7 +244,7 @@ async def _way(url: httpx.URL, limits: Limits) -> tuple[list[str], str | None]:
     Behind a proxy the proxy resolves the name; it is checked here only as far as it
     resolves here, and asked for by name.
     """
-    host = url.raw_host.decode().lower().rstrip(".")
+    host = host_of(url)
     if limits.denied(host):
         raise forbidden(host)
     proxy = _proxy(url)
@@ -250,6 +260,8 @@ async def _way(url: httpx.URL, limits: Limits) -> tuple[list[str], str | None]:
             "Is the address right, and is there a network? Look for it with web_search.",
             seen_as=ConnectionError,
         ) from None
+    if any(map(limits.denied, found)):
+        raise forbidden(host)
     public = all(map(is_public, found))
     if is_allowed(url, found, limits.allow):
         # A proxy for the web never stands before a service of the user's own.
@@ -284,6 +296,10 @@ def _proxy(url: httpx.URL) -> str | None:
     proxies = urllib.request.getproxies()
     proxy = proxies.get(url.scheme) or proxies.get("all")
     return f"http://{proxy}" if proxy and "://" not in proxy else proxy
+
+
+def _site(url: httpx.URL) -> str:
+    return host_of(url).removeprefix("www.")
 
 
 async def _read(

@@ -34,9 +34,7 @@ def standard_tools(
     """The tools every session has, in the order the prompt lists them."""
     kept = Notes(notes or settings.notes, convert=convert)
     return [
-        *web_tools(
-            settings, search=search, denied=Policy.parse(settings.tool_policy).domain_is_denied
-        ),
+        *web_tools(settings, Policy.parse(settings.tool_policy), search=search),
         ReadFile(workspace, describe=describer(settings), speech_model=settings.speech_model),
         InspectTable(workspace),
         Calculate(),

@@ -1,12 +1,11 @@
 """The tools that reach the web, and what they share: a cache, limits, what is forbidden."""
 
-from collections.abc import Callable
-
 from smolagents import Tool
 
+from agent.policy import Policy
 from settings import Settings
 from tools.archived_page import ArchivedPage
-from tools.fetch import Ask, Fetched, Limits, fetch
+from tools.fetch import FetchFunction, Limits, fetch
 from tools.mediawiki import Wikipedia
 from tools.pages import KEEP_SECONDS, Pages
 from tools.search_chain import search_chain
@@ -19,26 +18,29 @@ from tools.youtube_transcript import YoutubeTranscript
 
 
 def web_tools(
-    settings: Settings,
-    *,
-    search: SearchFunction | None = None,
-    denied: Callable[[str], bool] = lambda host: False,
+    settings: Settings, policy: Policy, *, search: SearchFunction | None = None
 ) -> list[Tool]:
-    """In the order the prompt lists them. `denied`: hosts that nothing may be fetched from."""
+    """In the order the prompt lists them."""
     state = shared(settings.data_dir / "cache" / "web.sqlite")
     keep = settings.web_cache_hours * 3600
-    limits = Limits(allow=settings.allowed_hosts, denied=denied)
+    denied = policy.domain_is_denied
 
-    def get(ask: Ask) -> Fetched:
-        return fetch(ask, limits)
+    def getting(tool: str) -> FetchFunction:
+        def asked_for(host: str) -> bool:
+            return not denied(host) and policy.decide(tool, {"network"}, host).answer != "allow"
 
-    pages = Pages(get, state, min(keep, KEEP_SECONDS))
-    wikipedia = Wikipedia(get, state, keep)
+        limits = Limits(allow=settings.allowed_hosts, denied=denied, own_call=asked_for)
+        return lambda ask: fetch(ask, limits)
+
+    def pages(tool: str) -> Pages:
+        return Pages(getting(tool), state, min(keep, KEEP_SECONDS))
+
+    archive = ArchivedPage.name
     return [
         WebSearch(search or search_chain(settings, state)),
-        VisitWebpage(pages=pages),
-        WikipediaSearch(wikipedia),
-        WikipediaPage(wikipedia),
-        ArchivedPage(get, pages, denied=denied),
-        YoutubeTranscript(get, state, keep),
+        VisitWebpage(pages=pages(VisitWebpage.name)),
+        WikipediaSearch(Wikipedia(getting(WikipediaSearch.name), state, keep)),
+        WikipediaPage(Wikipedia(getting(WikipediaPage.name), state, keep)),
+        ArchivedPage(getting(archive), pages(archive), denied=denied),
+        YoutubeTranscript(getting(YoutubeTranscript.name), state, keep),
     ]
