@@ -92,11 +92,21 @@ def send_mail(to: str, text: str) -> str:
     return f"Sent to {to}: {text}"
 
 
+@server.tool(annotations=LOOKS)
+def misfit() -> types.CallToolResult:
+    """Returns what its schema does not allow."""
+    return types.CallToolResult(content=[], structuredContent={"a": 1})
+
+
 _listed = server.list_tools
 
 
-async def odd() -> list[types.Tool]:
-    """Beside the others, tools whose schemas no library would write."""
+async def in_pages(request: types.ListToolsRequest) -> types.ListToolsResult:
+    """The tools, and on a second page some whose schemas no library would write."""
+    if not (request and request.params and request.params.cursor):  # the SDK itself gives none
+        tools = await _listed()
+        next(t for t in tools if t.name == "misfit").outputSchema = {"required": ["b"]}
+        return types.ListToolsResult(tools=tools, nextCursor="more")
     odd_ones: list[dict[str, Any]] = [
         {"name": "web_search", "inputSchema": {"type": "object"}},
         {"name": "web-search", "inputSchema": {"type": "object"}},
@@ -107,16 +117,16 @@ async def odd() -> list[types.Tool]:
                 "type": "object",
                 "properties": {
                     "from": {"type": ["string", "null"]}, "a-b": {"anyOf": [{"type": "integer"}]},
-                    "1": True, "x": {"$ref": "#/$defs/nowhere"},
+                    "1": True, "x": {"$ref": "#/$defs/nowhere"}, "self": {}, "a.b": {}, "a_b": {},
                 },
                 "required": ["a-b"],
             },
         },
     ]  # fmt: skip
-    return [*await _listed(), *(types.Tool(**tool) for tool in odd_ones)]
+    return types.ListToolsResult(tools=[types.Tool(**tool) for tool in odd_ones])
 
 
-server._mcp_server.list_tools()(odd)
+server._mcp_server.list_tools()(in_pages)
 
 if __name__ == "__main__":
     server.run("stdio" if sys.argv[1] == "stdio" else "streamable-http")

@@ -22,6 +22,7 @@ from serving.families import FAMILIES
 from serving.scripted import ScriptedModel
 from settings import load_settings
 from settings.of_servers import McpServer
+from tests.trap_site import Site, status
 from tools.keep import keep_file
 from tools.mcp_client import McpConnection
 from tools.mcp_tool import McpTool, free_name, mcp_tools
@@ -101,8 +102,9 @@ def test_faces(lab: dict[str, McpTool]) -> None:
     assert add.description.startswith("(server lab) Adds two numbers.")
     assert prompts.signature(add) == "lab_add(a, b=None)"
     odd = lab["class"]
-    assert prompts.signature(odd) == "lab_class(a_b, from_=None, _1=None, x=None)"
-    assert [about["type"] for about in odd.inputs.values()] == ["integer", "any", "any", "any"]
+    signature = "lab_class(a_b, from_=None, _1=None, x=None, self_=None, a_b_=None, a_b__=None)"
+    assert prompts.signature(odd) == signature
+    assert [about["type"] for about in odd.inputs.values()] == ["integer", *["any"] * 6]
     assert add.touches == {"network"} and lab["send_mail"].touches == {"network", "changes"}
     assert add.outside and add.group == "lab"
 
@@ -137,6 +139,25 @@ def test_a_server_that_dies_is_started_again(folder: Path) -> None:
     connection.close()
 
 
+def test_a_result_that_breaks_its_schema_ends_no_server(folder: Path) -> None:
+    connection, tools = opened(folder, **STDIO)
+    before = connection._link
+    with pytest.raises(ToolError, match="The server lab refuses the call: Invalid structured"):
+        tools["misfit"]()
+    assert tools["add"](a=1) == 3 and connection._link is before
+    connection.close()
+
+
+@pytest.mark.parametrize("transport", ["streamable-http", "sse"])
+def test_a_key_in_the_address_is_not_told(transport: str) -> None:
+    with Site({"/mcp": status(403)}) as site:
+        url = f"{site.url('/mcp')}?key=sk-secret"
+        connection = McpConnection("lab", McpServer(url=url, transport=transport))
+        with pytest.raises(ConnectionError, match=r"lab can't be reached: it answers 403") as error:
+            connection.tools()
+        assert "sk-secret" not in str(error.value)
+
+
 def test_a_server_that_hangs_is_started_again(folder: Path) -> None:
     connection, tools = opened(folder, timeout_seconds=1.5, **STDIO)
     began = time.monotonic()
@@ -155,6 +176,7 @@ def test_a_server_that_hangs_is_started_again(folder: Path) -> None:
         ({"command": sys.executable, "args": ["-c", "print('no MCP')"]}, "can't be reached: "),
         ({"command": sys.executable, "args": ["-c", "1/0"]}, "Its last words: ZeroDivisionError"),
         ({"url": "http://127.0.0.1:9/mcp"}, "can't be reached: All connection attempts failed"),
+        ({**STDIO, "tools": ["add", "ad", "sub"]}, "The MCP server lab has no tool ad, sub."),
     ],
 )
 def test_a_server_that_is_not_there_is_said_at_once(

@@ -17,6 +17,8 @@ from concurrent.futures import TimeoutError as LateError
 from contextlib import asynccontextmanager
 from typing import IO, Any
 
+import httpx
+
 from errors import SettingsError, ToolError
 from settings.of_servers import McpServer
 from tools.text import one_line
@@ -24,6 +26,7 @@ from tools.text import one_line
 CONNECT_SECONDS = 30.0
 _PING_SECONDS = 3.0
 _LOOK_SECONDS = 0.05
+_MOST_PAGES = 20  # of a server's list of tools
 
 
 class McpConnection:
@@ -44,13 +47,15 @@ class McpConnection:
         """The server's tools, as the SDK describes them. Raises ConnectionError, in words."""
         link = self._connected()
         try:
-            found = link.ask(link.session.list_tools(), CONNECT_SECONDS).tools
+            found = link.ask(_listed(link.session), CONNECT_SECONDS)
         except Exception as error:  # noqa: BLE001 - whatever the SDK raises, it is the server's fault
             self._drop(link)
             raise ConnectionError(
                 f"The MCP server {self.name} does not list its tools: {_words(error)}."
             ) from None
         wanted = self.server.tools
+        if missing := sorted({*wanted} - {tool.name for tool in found}):
+            raise ConnectionError(f"The MCP server {self.name} has no tool {', '.join(missing)}.")
         return [tool for tool in found if not wanted or tool.name in wanted]
 
     def call(self, tool: str, arguments: dict[str, Any]) -> Any:
@@ -174,7 +179,11 @@ class _Link:
         """Whether an error means that the connection is lost, rather than the call refused."""
         from mcp import McpError
 
-        if not isinstance(error, McpError) or not self.alive:
+        if not self.alive:
+            return True
+        if isinstance(error, RuntimeError | ValueError):  # a result that breaks its own schema
+            return False
+        if not isinstance(error, McpError):
             return True
         return any(word in str(error).lower() for word in ("closed", "terminated"))
 
@@ -206,6 +215,20 @@ class _Link:
             self.session = made
             self._ready.set()
             await asyncio.Event().wait()  # until it is cancelled
+
+
+async def _listed(session: Any) -> list[Any]:
+    """All the tools of a server, page by page."""
+    from mcp.types import PaginatedRequestParams
+
+    found, cursor = [], None
+    for _ in range(_MOST_PAGES):
+        page = await session.list_tools(params=PaginatedRequestParams(cursor=cursor))
+        found += page.tools
+        cursor = page.nextCursor
+        if not cursor:
+            break
+    return found
 
 
 @asynccontextmanager
@@ -253,6 +276,8 @@ def _words(error: BaseException) -> str:
     """The innermost fault of a group, in one line, without its full stop."""
     while isinstance(error, BaseExceptionGroup) and error.exceptions:
         error = error.exceptions[0]
+    if isinstance(error, httpx.HTTPStatusError):  # its text has the whole address, keys and all
+        return f"it answers {error.response.status_code}"
     if isinstance(error, FileNotFoundError):
         return f"there is no program {error.filename}"
     return one_line(str(error), 300).rstrip(".") or type(error).__name__

@@ -23,6 +23,8 @@ _SUFFIXES = {
     "image/png": ".png", "image/jpeg": ".jpg", "image/gif": ".gif", "image/webp": ".webp",
     "audio/wav": ".wav", "audio/mpeg": ".mp3", "application/pdf": ".pdf", "text/csv": ".csv",
 }  # fmt: skip
+_OURS = {"self", "sanitize_inputs_outputs"}
+"""Arguments that smolagents' own call of a tool has."""
 _TYPES = {"string", "boolean", "integer", "number", "array", "object", "null"}
 
 Keep = Callable[[str, bytes], str]
@@ -144,7 +146,8 @@ def _inputs(schema: Any) -> tuple[dict[str, Any], dict[str, str]]:
     for key, about in properties.items() if isinstance(properties, dict) else ():
         name = re.sub(r"\W", "_", str(key), flags=re.ASCII) or "_"
         name = f"_{name}" if name[0].isdigit() else name
-        name = f"{name}_" if keyword.iskeyword(name) or name in inputs else name
+        while keyword.iskeyword(name) or name in inputs or name in _OURS:
+            name += "_"
         about = about if isinstance(about, dict) else {}
         said = one_line(str(about.get("description") or ""), _ARGUMENT_CHARS)
         inputs[name] = {"type": _type(about, schema), "description": said or "see above"}
