@@ -12,6 +12,7 @@ from serving.families import FAMILIES
 from serving.scripted import ScriptedModel
 from settings import load_settings
 from settings.of_servers import TRUST
+from tests.trap_site import Site
 from tools.hub import hub_tools
 
 TOOL = """
@@ -80,6 +81,14 @@ def space() -> Iterator[str]:
     _, url, _ = made.launch(prevent_thread_lock=True, quiet=True, server_name="127.0.0.1")
     yield url
     made.close()
+
+
+def test_no_token_of_the_user_s_is_sent_to_a_space(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_TOKEN", "hf_secret")
+    with Site({}) as site:
+        with pytest.raises(SettingsError, match="can't be loaded"):
+            hub_tools(f"space:{site.url('/')}={TRUST}", set())
+        assert site.asked and "hf_secret" not in str(site.asked)
 
 
 def test_a_space_on_loopback(space: str) -> None:

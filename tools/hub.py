@@ -29,7 +29,13 @@ class Space(Tool):
     def __init__(self, space: str) -> None:
         from gradio_client import Client
 
-        self._client = Client(space, verbose=False, download_files=False)
+        self._client = Client(
+            space,
+            token=False,  # type: ignore[arg-type]  # with None it sends the one kept on this machine
+            verbose=False,
+            download_files=False,
+            analytics_enabled=False,
+        )
         endpoints: dict[str, Any] = self._client.view_api(print_info=False, return_format="dict")  # type: ignore[assignment]
         self._endpoint, about = next(iter(endpoints["named_endpoints"].items()))
         self.name = "space_" + re.sub(r"\W", "_", space.rstrip("/").rpartition("/")[2])
