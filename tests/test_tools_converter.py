@@ -102,10 +102,27 @@ def test_the_process_has_no_network_and_writes_nothing(tmp_path: Path) -> None:
         ("socket.connect", (None, ("127.0.0.1", 80))),
         ("socket.getaddrinfo", ("example.org", 80, 0, 0, 0)),
         ("open", (str(Path.home() / "x.txt"), "w", 0)),
+        ("subprocess.Popen", ("gs", ["gs", "-"], None, None)),
+        ("os.system", (b"tesseract",)),
     ):
         with pytest.raises(PermissionError):
             _refuse(event, values, set())
     _refuse("open", ("/etc/hostname", "r", 0), set())
+    _refuse("subprocess.Popen", ("tesseract", ["tesseract"], None, None), set())
+
+
+def test_no_document_starts_a_program(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, few: Converter
+) -> None:
+    """Pillow would hand PostScript to Ghostscript, which has run its code more than once."""
+    program, ran = tmp_path / "gs", tmp_path / "ran"
+    program.write_text(f"#!/bin/sh\ntouch {ran}\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    script = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\nshowpage\n%%EOF\n"
+    with pytest.raises(ToolError, match="the picture is damaged"):
+        few.run("document", script, name="cat.png", kind=".png")
+    assert not ran.exists()
 
 
 def test_nothing_secret_reaches_the_process(

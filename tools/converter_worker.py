@@ -2,7 +2,7 @@
 
 It takes one job after the other until its input is closed. Libraries come in with the first
 document that needs them. It needs no network and is refused one, so that no document can make a
-parser fetch an address; what may start a program (text recognition) says so in its job.
+parser fetch an address; and it starts no program but the one that reads text in pictures.
 """
 
 import contextlib
@@ -36,6 +36,8 @@ JOBS = {
 }
 _MOST_FILE_BYTES = 1 << 30  # of a file that a job writes
 _WRITING = set("wax+")
+_STARTS = ("os.system", "os.exec", "os.posix_spawn", "os.spawn", "subprocess.Popen")
+_PROGRAM = "tesseract"
 
 
 def main() -> None:
@@ -124,13 +126,17 @@ def _resident_bytes() -> int:
 
 
 def _refuse(event: str, values: tuple[Any, ...], allowed: set[str]) -> None:
-    """An audit hook: no connection to anywhere, no writing outside the folder of temporary files.
+    """An audit hook: no connection to anywhere, no writing outside the folder of temporary files,
+    no program that a parser would hand the document to.
 
     It is no wall against native code; it keeps a library from doing what a document asks for.
     """
     if event in ("socket.connect", "socket.getaddrinfo", "socket.sendto", "socket.bind"):
         if "network" not in allowed and not _local(values):
             raise PermissionError("A file's reader has no network.")
+    elif event in _STARTS:
+        if "network" not in allowed and (event, values[0]) != ("subprocess.Popen", _PROGRAM):
+            raise PermissionError("A file's reader starts no program.")
     elif event == "open" and isinstance(values[1], str) and _WRITING & set(values[1]):
         path = str(values[0])
         if not path.startswith((tempfile.gettempdir(), "/dev/null")) and "network" not in allowed:

@@ -7,6 +7,8 @@ from errors import ToolError
 from tools.formats import ocr
 from tools.formats.kinds import VIDEO, kind_of
 
+# By name: Pillow would hand an EPS file, whatever it is called, to Ghostscript.
+_FORMATS = ("PNG", "JPEG", "GIF", "BMP", "WEBP", "TIFF", "ICO")
 _TAGS = 20
 _NO_READER = (".avi", ".mkv", ".webm")  # mutagen takes an avi for a damaged wav
 
@@ -17,7 +19,7 @@ def picture_text(data: bytes, name: str) -> str:
 
     Image.MAX_IMAGE_PIXELS = 100_000_000
     try:
-        picture = Image.open(io.BytesIO(data))
+        picture = Image.open(io.BytesIO(data), formats=_FORMATS)
         lines = [f"{name}: a picture of {picture.width} x {picture.height} pixels"]
         lines[0] += f", {picture.format}, mode {picture.mode}"
         frames = getattr(picture, "n_frames", 1)
