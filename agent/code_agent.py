@@ -17,7 +17,7 @@ The memory, the step types and the entry (`run`) are smolagents' own.
 
 import threading
 import time
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -26,20 +26,17 @@ from smolagents import CodeAgent, LogLevel, Model, Tool
 from smolagents.agents import ActionOutput, ActionStep, PromptTemplates
 from smolagents.local_python_executor import PythonExecutor
 from smolagents.memory import FinalAnswerStep
-from smolagents.models import ChatMessage, ChatMessageStreamDelta
+from smolagents.models import ChatMessage
 from smolagents.monitoring import AgentLogger, Timing
 
 from agent import context, events, guards, outcome
-from agent.compaction import Compaction, Window
 from agent.context import Step
+from agent.conversation import Conversation, Stream
 from agent.gate import Gate
-from agent.manner import Manner, observation_chars, settle
+from agent.manner import Manner, observation_chars
 from agent.outcome import Outcome
 from agent.running import Ran, Runner
-from errors import Cancelled, ContextTooLong, EngineError, HearthError, ModelError
-
-MOST_COMPACTIONS = 4
-"""So often in a row a prompt is made shorter for a server that finds it too long."""
+from errors import Cancelled, HearthError
 
 _UNUSED_TEMPLATES: PromptTemplates = {
     "system_prompt": "",
@@ -51,8 +48,6 @@ _UNUSED_TEMPLATES: PromptTemplates = {
     "managed_agent": {"task": "", "report": ""},
     "final_answer": {"pre_messages": "", "post_messages": ""},
 }
-
-Stream = Generator[Any, None, Any]
 
 
 @dataclass(frozen=True)
@@ -112,9 +107,7 @@ class ReasoningCodeAgent(CodeAgent):
         self.shown = ""
         """The text of files that the next run's task is shown with."""
         self.outcome: Outcome | None = None
-        self.manner, self._manner_of = manner, manner_of
-        self._first_task = ""
-        self.window = self._new_window(model)
+        self.conversation = Conversation(model, manner, manner_of, emit=emit, cancel=cancel)
         self.runner = Runner(executor, workspace, most_chars=observation_chars(model), gate=gate)
         super().__init__(
             tools=tools,
@@ -129,8 +122,7 @@ class ReasoningCodeAgent(CodeAgent):
 
     def open(self, task: str) -> None:
         """Settle the prompt by the session's first task; it stays for all later ones."""
-        self._first_task = task
-        self.instructions = self.window.instructions = self.manner.opening(task)
+        self.instructions = self.conversation.open(task)
 
     def initialize_system_prompt(self) -> str:
         return self.instructions or ""
@@ -139,10 +131,10 @@ class ReasoningCodeAgent(CodeAgent):
     def takes_hints(self) -> bool:
         """A model that is shown single tasks only was trained on just these words of ours; hints
         and a last request would be news to it."""
-        return self.manner.remembers_turns
+        return self.conversation.manner.remembers_turns
 
     def write_memory_to_messages(self, summary_mode: bool = False) -> list[ChatMessage]:
-        return self.window.messages(self.memory.steps)
+        return self.conversation.window.messages(self.memory.steps)
 
     def go_on(self, first: int, broken: Broken | None = None) -> Stream:
         """Go on with the run that the memory holds, at step `first`."""
@@ -217,97 +209,8 @@ class ReasoningCodeAgent(CodeAgent):
             self._idle(step, reply, refused if reply.answer else "")
 
     def _ask(self, step: Step) -> Stream:
-        """A model's reply: the present one's, or another's where there are several."""
-        failed: HearthError | None = None
-        while True:
-            self._settle(step, failed)
-            try:
-                return (yield from self._ask_present(step))
-            except (ModelError, EngineError) as error:
-                failed = error
-
-    def _settle(self, step: Step, failed: HearthError | None) -> None:
-        """Which model answers, where there are several; raises `failed` where there are not."""
-        change = settle(self.model, failed, self.cancel)
-        if change is None:
-            return
-        if self._manner_of is not None:
-            self.manner = self._manner_of(change.family)
-        self.window = self._new_window(self.model)
-        self.runner.most_chars = observation_chars(self.model)
-        self.emit(events.ModelChanged(step.step_number, **vars(change)))
-
-    def _new_window(self, model: Any) -> Window:
-        manner = self.manner
-        told = manner.opening(self._first_task)
-        return Window(model, told, remembers_turns=manner.remembers_turns)
-
-    def _ask_present(self, step: Step) -> Stream:
-        """The present model's reply; a prompt that its server finds too long is made shorter."""
-        self._make_room(step, self.window.fit(self.memory.steps, step.asked))
-        for _ in range(MOST_COMPACTIONS):
-            try:
-                return (yield from self._stream(step))
-            except ContextTooLong as error:
-                made = self.window.refused(self.memory.steps, step.asked, error.message)
-                if made is None:
-                    raise
-                self._make_room(step, made)
-        return (yield from self._stream(step))
-
-    def _make_room(self, step: Step, made: Compaction | None) -> None:
-        if made is None:
-            return
-        if made.reply_tokens:
-            text = f"The model's context is small: a reply may have {made.reply_tokens:,} tokens."
-            self.emit(events.Notice(text))
-        shape = made.shape
-        if shape is not None:
-            self.emit(
-                events.Compacted(
-                    step.step_number,
-                    shape.trimmed,
-                    shape.summarised,
-                    shape.most_chars,
-                    made.tokens_before,
-                    made.tokens_after,
-                )
-            )
-
-    def _stream(self, step: Step) -> Generator[ChatMessageStreamDelta, None, Any]:
-        """Stream the model's reply as events; returns the client's `Reply`."""
-        number = step.step_number
-        step.model_input_messages = self.window.messages(self.memory.steps, step.asked)
-        started = time.monotonic()
-        reply, usage = None, None
-        for delta in self.model.generate_stream(step.model_input_messages, cancel=self.cancel):
-            if getattr(delta, "anew", False):
-                self.emit(events.Notice("The reply broke off; it is asked for anew."))
-            if delta.reasoning:
-                self.emit(events.ThinkingDelta(number, delta.reasoning))
-            if delta.content:
-                self.emit(events.TextDelta(number, delta.content))
-            reply, usage = delta.reply or reply, delta.token_usage or usage
-            yield delta
-        if reply is None:
-            raise RuntimeError("the model's stream ended without its last delta")
-        step.token_usage = usage
-        if usage is not None:
-            self.window.learn(step.model_input_messages, usage.input_tokens)
-        self.emit(
-            events.ModelReplied(
-                number,
-                reply.thinking,
-                reply.text,
-                reply.code,
-                reply.answer,
-                reply.finish,
-                usage.input_tokens if usage else 0,
-                usage.output_tokens if usage else 0,
-                round(time.monotonic() - started, 3),
-                reply.reason or "",
-            )
-        )
+        reply = yield from self.conversation.ask(step, self.memory.steps)
+        self.runner.most_chars = observation_chars(self.model)  # which may be another one now
         return reply
 
     def _act(self, step: Step) -> ActionOutput:

@@ -30,7 +30,7 @@ from agent.events import (
     tool_event,
 )
 from agent.gate import Gate
-from agent.keeper import Keeper
+from agent.log import EventLog
 from agent.manner import Manner
 from agent.outcome import Outcome, totals
 from agent.packages import PackageDesk
@@ -90,13 +90,10 @@ class Session:
         self.workspace = workspace = workspace.absolute()
         self.limits = limits
         self._model, self._executor = model, executor
-        self._keeper, self._on_close = Keeper(store), on_close
+        self._on_close = on_close
         self._sandbox, self._show_files = sandbox, show_files
-        self._events: list[Event] = []
-        # Guards the events, the two flags and the raising of `_cancel`. Its lock is reentrant, so
-        # a signal's handler may cancel whatever the main thread is doing.
-        self._changed = threading.Condition()
-        self._running = False
+        # `changed` of the log guards these two flags and the raising of `_cancel` as well.
+        self._log = EventLog(store)
         self._closed = False
         self._cancel = threading.Event()
         self._out_of_time = False
@@ -111,12 +108,12 @@ class Session:
             manner=Manner(family, instructions, remembers_turns),
             manner_of=manner_of,
             max_steps=limits.max_steps,
-            emit=self._emit,
+            emit=self._log.emit,
             cancel=self._cancel,
             gate=gate,
         )
         self.permissions = self._agent.runner.gate.desk
-        self.permissions.attach(self._emit, lambda: self._agent.step_number, self._is_over)
+        self.permissions.attach(self._log.emit, lambda: self._agent.step_number, self._is_over)
         self._take(history)
         executor.on_output = self._on_output
         executor.on_tool_call = self._on_tool_call
@@ -124,26 +121,25 @@ class Session:
         executor.stopped = self._cancel.is_set
         self.packages = packages
         if packages is not None:
-            packages.attach(self._emit, lambda: self._agent.step_number, self._is_over)
+            packages.attach(self._log.emit, lambda: self._agent.step_number, self._is_over)
             executor.on_missing = packages.missing
 
     @property
     def events(self) -> list[Event]:
         """All events so far."""
-        with self._changed:
-            return list(self._events)
+        return self._log.events
 
     @property
     def running(self) -> bool:
         """Whether a run goes on at present; no longer once its `RunFinished` can be seen."""
-        return self._running
+        return self._log.running
 
     def _take(self, history: Sequence[Event]) -> None:
         """Go on from the events of an earlier life."""
-        self._events = list(history)
+        self._log.take(history)
         self._files = list(dict.fromkeys(name for e in _starts(history) for name in e.files))
         self._agent.memory.steps = steps_from_events(history)
-        self._agent.window.shape = shape_from_events(history)
+        self._agent.conversation.window.shape = shape_from_events(history)
         self.permissions.take(history)
         if history:
             self._agent.runner.begin_empty()
@@ -165,9 +161,9 @@ class Session:
         task = task.encode("utf-8", "replace").decode().strip()
         if not task:
             raise InputError("There is no task.", fix="Say what the agent is to do.")
-        with self._changed:
+        with self._log.changed:
             self._claim()
-            first = len(self._events)
+            first = len(self._log)
         try:
             names = attach(files, self.workspace)
             if names:
@@ -179,7 +175,7 @@ class Session:
                 task,
                 list(self._files),
                 str(self._model.model_id or ""),
-                self._agent.manner.family,
+                self._agent.conversation.manner.family,
                 self.limits.max_steps,
                 _now(),
                 needs_tools,
@@ -187,10 +183,10 @@ class Session:
                 shown.text,
                 shown.read,
             )
-            self._emit(started)
+            self._log.emit(started)
             self._begin(lambda: self._run_agent(started, names))
         except BaseException:
-            self._release()
+            self._log.release()
             raise
         return first
 
@@ -206,21 +202,21 @@ class Session:
 
     def start_resumed(self, events: Sequence[Event] | None = None) -> int:
         """Like `resume`, in the session's worker; returns the index of the first new event."""
-        with self._changed:
+        with self._log.changed:
             self._claim()
             try:
                 if events is not None:
-                    if self._events:
+                    if len(self._log):
                         raise InputError(
                             "This session has events of its own.",
                             fix="Resume in a new session, or leave the events out.",
                         )
                     self._take(events)
-                point = broke_off(self._events)
+                point = broke_off(self.events)
             except BaseException:
-                self._release()
+                self._log.release()
                 raise
-            first = len(self._events)
+            first = len(self._log)
         self._begin(lambda: self._go_on(point))
         return first
 
@@ -228,48 +224,34 @@ class Session:
         self._worker = threading.Thread(target=self._work, args=(run,), daemon=True)
         self._worker.start()
 
-    def _release(self) -> None:
-        with self._changed:
-            self._running = False
-            self._changed.notify_all()
-
     def _claim(self) -> None:
         """Take the session for a run. Raises InputError where that can't be."""
         if self._closed:
             raise InputError("This session was closed.", fix="Start a new one.")
-        if self._running:
+        if self._log.running:
             raise InputError(
                 "This session is still at work on the task before.",
                 fix="Wait for it, or stop it first.",
             )
-        self._running = True
+        self._log.running = True
         self._cancel.clear()
         self._out_of_time = False
 
     def follow(self, first: int = 0) -> Iterator[Event]:
         """Yield the events from index `first`, waiting for new ones, to the run's end."""
-        while fresh := self.wait(first):
-            for event in fresh:
-                first += 1
-                yield event
-                if isinstance(event, RunFinished):
-                    return
+        return self._log.follow(first)
 
     def wait(self, first: int, timeout_seconds: float | None = None) -> list[Event]:
         """The events from index `first` on; waits for one, at most `timeout_seconds`.
 
         An empty list means that the time is over, or that nothing runs from which one could come.
         """
-        with self._changed:
-            self._changed.wait_for(
-                lambda: first < len(self._events) or not self._running, timeout_seconds
-            )
-            return self._events[first:]
+        return self._log.wait(first, timeout_seconds)
 
     def cancel(self) -> None:
         """Stop the run, in the middle of a reply or of running code; harmless when idle."""
-        with self._changed:
-            if self._running:
+        with self._log.changed:
+            if self._log.running:
                 self._cancel.set()
                 self._executor.interrupt()
 
@@ -279,7 +261,7 @@ class Session:
 
     def close(self) -> None:
         """Stop what runs and let go of the sandbox. The workspace stays."""
-        with self._changed:
+        with self._log.changed:
             self._closed = True
             self.cancel()
         if self._worker is not None and self._worker.ident is not None:
@@ -313,7 +295,7 @@ class Session:
             if isinstance(last, Step):
                 last.given = ended.answer
         seconds = round(time.monotonic() - clock, 3)
-        self._emit(RunFinished(**ended.fields(), **totals(self.events), seconds=seconds))
+        self._log.emit(RunFinished(**ended.fields(), **totals(self.events), seconds=seconds))
 
     def _run_agent(self, started: RunStarted, attached: Sequence[str]) -> Outcome:
         self._agent.demands = Demands.of(started, attached)
@@ -329,15 +311,16 @@ class Session:
         if point.done is not None:
             return Outcome("answered", point.done.answer, point.provenance)
         agent, started = self._agent, point.started
+        talk = agent.conversation
         rebuilt, why = True, ""
         if not agent.runner.intact:
             agent.runner.send_tools(agent.tools)
-            all_runs = agent.manner.remembers_turns or hasattr(self._model, "settle")
+            all_runs = talk.manner.remembers_turns or hasattr(self._model, "settle")
             rebuilt, why = rebuild(agent.runner, self.events, all_runs=all_runs)
-        self._emit(RunResumed(started.run, started.task, point.step, rebuilt, why, _now()))
-        if change := other_model(self.events, point.step, self._model, agent.manner.family):
-            self._emit(change)
-            agent.window.shape = Shape()  # it is sent the conversation anew
+        self._log.emit(RunResumed(started.run, started.task, point.step, rebuilt, why, _now()))
+        if change := other_model(self.events, point.step, self._model, talk.manner.family):
+            self._log.emit(change)
+            talk.window.shape = Shape()  # it is sent the conversation anew
         earlier = {name for e in _starts(self.events)[:-1] for name in e.files}
         agent.demands = Demands.of(started, [n for n in started.files if n not in earlier])
         agent.memory.steps = steps_from_events(self.events)
@@ -351,7 +334,7 @@ class Session:
         return agent.outcome
 
     def _is_over(self) -> bool:
-        return self._closed or (self._running and self._cancel.is_set())
+        return self._closed or (self._log.running and self._cancel.is_set())
 
     def _stopped(self) -> Outcome:
         if not self._out_of_time:
@@ -366,30 +349,21 @@ class Session:
         ends = time.monotonic() + self.limits.run_timeout_seconds
         while not over.wait(max(0.05, ends + self.permissions.waited_seconds - time.monotonic())):
             if time.monotonic() >= ends + self.permissions.waited_seconds:
-                with self._changed:
+                with self._log.changed:
                     if not over.is_set():  # and this is no later run
                         self._out_of_time = True
                         self.cancel()
                 return
 
-    def _emit(self, event: Event) -> None:
-        """Keep an event, then show it."""
-        fresh = self._keeper.keep(event)
-        with self._changed:
-            self._events += fresh
-            if isinstance(event, RunFinished):
-                self._running = False
-            self._changed.notify_all()
-
     def _on_output(self, text: str) -> None:
-        self._emit(OutputDelta(self._agent.step_number, text))
+        self._log.emit(OutputDelta(self._agent.step_number, text))
 
     def _on_tool_call(self, record: dict[str, Any]) -> None:
-        self._emit(tool_event(self._agent.step_number, record))
+        self._log.emit(tool_event(self._agent.step_number, record))
 
     def notice(self, text: str) -> None:
         """Add a `Notice` to the events."""
-        self._emit(Notice(text))
+        self._log.emit(Notice(text))
 
 
 def _starts(events: Sequence[Event]) -> list[RunStarted]:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from agent import context
-from agent.code_agent import MOST_COMPACTIONS
+from agent.conversation import MOST_COMPACTIONS
 from agent.events import (
     Compacted,
     Notice,
@@ -47,7 +47,7 @@ def test_a_session_is_compacted_and_goes_on_the_same_after_a_restart(tmp_path: P
     list(again.resume())
     again.close()
     agent = session._agent
-    wanted = plain_messages(agent.window.messages(agent.memory.steps), SMALL)
+    wanted = plain_messages(agent.conversation.window.messages(agent.memory.steps), SMALL)
     assert again._model.history[-1] == wanted, "what it would have been"  # type: ignore[attr-defined]
 
 
@@ -58,7 +58,7 @@ def test_vllms_own_count_keeps_a_run_within_its_context(tmp_path: Path) -> None:
         model = ChatModel(server.url, "fake", "", FAMILIES["instruct"], timeout_seconds=20)
         session = Session(model, SandboxExecutor(tmp_path), [], tmp_path)
         events = list(session.run("Go."))
-        assert session._agent.window.counter.exact
+        assert session._agent.conversation.window.counter.exact
         for request in server.chats:
             size = sum(model.count_tokens(m["content"]) or 0 for m in request.body["messages"])
             assert size + request.body["max_tokens"] <= 4096 or request is server.chats[0]

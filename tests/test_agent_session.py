@@ -27,7 +27,6 @@ from agent.events import (
     event_from_dict,
     event_to_dict,
 )
-from agent.keeper import Keeper
 from agent.session import Limits, Session
 from errors import InputError
 from sandbox.executor import SandboxExecutor
@@ -160,14 +159,15 @@ def test_a_stop_between_reply_and_code_is_in_time(make: Make, tmp_path: Path) ->
 
 @pytest.mark.parametrize("when", [RunStarted, RunFinished])
 def test_a_stop_at_either_end_of_a_run(make: Make, when: type) -> None:
+    stops = [when]
     session = make(
         code("final_answer(1)"),
         code("final_answer(2)"),
-        store=lambda event: session.cancel() if isinstance(event, when) else None,
+        store=lambda event: session.cancel() if isinstance(event, tuple(stops)) else None,
     )
     wanted = "stopped" if when is RunStarted else "answered"
     assert last(list(session.run("go"))).status == wanted
-    session._keeper = Keeper(None)
+    stops.clear()
     assert last(list(session.run("again"))).status == "answered", "the stop was for the first run"
 
 
