@@ -7,7 +7,6 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
 from pathlib import Path
 
 import psutil
@@ -15,39 +14,12 @@ import pytest
 
 from agent.console import tell_fault
 from errors import EngineError
+from tests.command_line import ROOT, run, start
 from tests.fake_openai import FakeOpenAI, Turn
 
-ROOT = Path(__file__).resolve().parent.parent
 ANSWER = Turn(
     "```python\nprint('hello')\nfinal_answer(6 * 7)\n```", "Six times seven.", "reasoning"
 )
-
-
-def start(
-    arguments: Sequence[str], tmp_path: Path, url: str = "", **variables: str
-) -> subprocess.Popen[str]:
-    environment = {**os.environ, "HEARTH_DATA_DIR": str(tmp_path / "data"), "COLUMNS": "100"}
-    environment.update(variables)
-    if url:
-        environment["HEARTH_ENDPOINT_URL"] = url
-    return subprocess.Popen(
-        [sys.executable, "-m", "agent", *arguments],
-        cwd=ROOT,
-        env=environment,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-
-
-def run(
-    arguments: Sequence[str], tmp_path: Path, url: str = "", stdin: str = "", **variables: str
-) -> tuple[int, str, str]:
-    process = start(arguments, tmp_path, url, **variables)
-    out, err = process.communicate(stdin, timeout=60)
-    assert "Traceback" not in out + err, out + err
-    return process.returncode, out, err
 
 
 def test_an_answer(tmp_path: Path) -> None:

@@ -1,8 +1,5 @@
 """Packages on approval and the sandbox's tier, from the code that asks to the user who sees it."""
 
-import os
-import pty
-import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -27,8 +24,8 @@ from sandbox.confine import TIERS
 from sandbox.executor import SandboxExecutor
 from serving.scripted import ScriptedModel
 from settings import Settings, load_settings
+from tests.command_line import on_terminal, run
 from tests.fake_openai import FakeOpenAI, Turn
-from tests.test_agent_cli import ROOT, run
 from tests.wheels import make_wheel, use_folder
 
 TRIES = "```python\nimport seaborn\nfinal_answer(seaborn.PALETTE)\n```"
@@ -209,29 +206,9 @@ def test_the_command_line_says_how_to_allow_it(tmp_path: Path) -> None:
 
 
 def test_on_a_terminal_it_asks_and_runs_again(tmp_path: Path, index: Path) -> None:
-    ours, theirs = pty.openpty()
     with FakeOpenAI([Turn(TRIES), Turn(GIVES_UP), Turn(TRIES)]) as server:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "agent", "go"],
-            cwd=ROOT,
-            env={
-                **os.environ,
-                "HEARTH_DATA_DIR": str(tmp_path / "data"),
-                "HEARTH_ENDPOINT_URL": server.url,
-            },
-            stdin=theirs,
-            stderr=theirs,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        os.close(theirs)
-        seen = ""
-        while "run the task again?" not in seen:
-            seen += os.read(ours, 1000).decode()
-        os.write(ours, b"y\n")
-        out, _ = process.communicate(timeout=60)
-        os.close(ours)
-    assert process.returncode == 0
+        code, out = on_terminal(["go"], tmp_path, server.url, ("run the task again?", "y"))
+    assert code == 0
     assert "Answer: without it" in out and "Answer: deep" in out
 
 

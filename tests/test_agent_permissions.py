@@ -1,9 +1,5 @@
 """Who may call what: the policy, the questions to the user, and what the model is told."""
 
-import os
-import pty
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -33,9 +29,8 @@ from sandbox.executor import SandboxExecutor
 from serving.families import FAMILIES
 from serving.scripted import ScriptedModel
 from settings import load_settings
+from tests.command_line import on_terminal, run
 from tests.fake_openai import FakeOpenAI, Turn
-from tests.test_agent_cli import ROOT
-from tests.test_agent_cli import run as run_cli
 from tools.base import HearthTool
 
 
@@ -326,10 +321,10 @@ POLICY = {"HEARTH_TOOL_POLICY": "calculate=ask"}
 
 def test_the_command_line_says_how_to_allow_it(tmp_path: Path) -> None:
     with FakeOpenAI([CALCULATES, GAVE_UP, CALCULATES]) as server:
-        code, out, err = run_cli(["go"], tmp_path, server.url, **POLICY)
+        code, out, err = run(["go"], tmp_path, server.url, **POLICY)
         assert code == 0 and "Answer: no" in out and "nobody was there to give it" in out
         assert "To allow them: --allow calculate" in err
-        code, out, err = run_cli(["go", "--allow", "calculate"], tmp_path, server.url, **POLICY)
+        code, out, err = run(["go", "--allow", "calculate"], tmp_path, server.url, **POLICY)
     assert code == 0 and "Answer: 42" in out and "--allow" not in err
 
 
@@ -349,31 +344,15 @@ def test_a_policy_that_can_not_be(tmp_path: Path, policy: str, said: str) -> Non
 
 
 def test_on_a_terminal_the_call_is_asked_for(tmp_path: Path) -> None:
-    ours, theirs = pty.openpty()
+    question = "in this conversation, [n]o:"
     with FakeOpenAI([CALCULATES, GAVE_UP]) as server:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "agent", "go"],
-            cwd=ROOT,
-            env={
-                **os.environ,
-                **POLICY,
-                "HEARTH_DATA_DIR": str(tmp_path / "data"),
-                "HEARTH_ENDPOINT_URL": server.url,
-            },
-            stdin=theirs,
-            stderr=theirs,
-            stdout=subprocess.PIPE,
-            text=True,
+        code, out = on_terminal(
+            ["go"],
+            tmp_path,
+            server.url,
+            (question, "what?"),  # no answer: it is asked again
+            (question, "y"),
+            **POLICY,
         )
-        os.close(theirs)
-        seen = ""
-        while "in this conversation, [n]o:" not in seen:
-            seen += os.read(ours, 1000).decode()
-        os.write(ours, b"what?\n")  # no answer: it is asked again
-        while seen.count("Allow it?") < 2:
-            seen += os.read(ours, 1000).decode()
-        os.write(ours, b"y\n")
-        out, _ = process.communicate(timeout=60)
-        os.close(ours)
-    assert process.returncode == 0
+    assert code == 0
     assert "calculate(expression='6 * 7')" in out and "Answer: 42" in out

@@ -64,6 +64,19 @@ class Site:
         self.sessions.append(Session(model, SandboxExecutor(workspace), [], workspace))
         return self.sessions[-1]
 
+    def start(self) -> None:
+        self.thread.start()
+        while not self.server.started:
+            time.sleep(0.02)
+            assert self.thread.is_alive()
+
+    def opened(self, browser: Browser) -> Page:
+        """The page in a browser, once the site has started."""
+        self.start()
+        page = browser.new_context(viewport={"width": 1100, "height": 900}).new_page()
+        page.goto(self.url)
+        return page
+
     def close(self) -> None:
         self.server.should_exit = True
         self.thread.join(10)
@@ -73,10 +86,7 @@ class Site:
 @pytest.fixture
 def site(tmp_path: Path) -> Iterator[Site]:
     site = Site(tmp_path)
-    site.thread.start()
-    while not site.server.started:
-        time.sleep(0.05)
-        assert site.thread.is_alive()
+    site.start()
     yield site
     site.close()
 

@@ -1,6 +1,5 @@
 """A call that the user is asked about, on the page in a real Chromium."""
 
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -39,12 +38,7 @@ class Mails(Site):
 @pytest.fixture
 def opened(tmp_path: Path, browser: Browser) -> Iterator[tuple[Mails, Page]]:  # noqa: F811
     site = Mails(tmp_path)
-    site.thread.start()
-    while not site.server.started:
-        time.sleep(0.05)
-        assert site.thread.is_alive()
-    page = browser.new_context(viewport={"width": 1100, "height": 900}).new_page()
-    page.goto(site.url)
+    page = site.opened(browser)
     yield site, page
     page.context.close()
     site.close()

@@ -1,6 +1,5 @@
 """What a visitor sees of the sandbox: its tier, what it leaves open, and packages at a click."""
 
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -84,13 +83,7 @@ def opened(
     def open_(kind: type[Allows]) -> Page:
         site = kind(tmp_path)
         sites.append(site)
-        site.thread.start()
-        while not site.server.started:
-            time.sleep(0.05)
-            assert site.thread.is_alive()
-        page = browser.new_context(viewport={"width": 1100, "height": 900}).new_page()
-        page.goto(site.url)
-        return page
+        return site.opened(browser)
 
     yield open_
     for site in sites:
