@@ -233,7 +233,7 @@ class ChatModel(StreamingModel):
 
 def _without(key: str, error: ModelError) -> ModelError:
     """The error with the key taken out of the server's words."""
-    if key and key in error.message:
-        error.message = error.message.replace(key, "…")
-        error.args = (error.message,)
+    for text in filter(None, (key, repr(key)[1:-1])):
+        error.message = error.message.replace(text, "…")
+    error.args = (error.message,)
     return error

@@ -184,4 +184,5 @@ def _may_hold_a_key(fault: Any) -> bool:
     """Whether the value that is at fault may hold a key: then it is not shown."""
     place = [str(part) for part in fault["loc"]]
     plain = isinstance(fault["input"], str | int | float | bool)
+    plain = plain and "@" not in str(fault["input"])  # an address with a password in it
     return "key" in ".".join(place) or not plain or (place[0] == "endpoints" and len(place) < 3)

@@ -4,7 +4,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, Field, SecretStr, field_validator
 
-from settings.common import A_WEEK, BUNDLED_MODEL, http_address
+from settings.common import A_WEEK, BUNDLED_MODEL, Key, http_address
 
 
 class ModelSettings(BaseModel):
@@ -29,7 +29,7 @@ class ModelSettings(BaseModel):
         "",
         description="Address of an OpenAI-compatible server, such as http://127.0.0.1:8000/v1.",
     )
-    endpoint_key: SecretStr = Field(
+    endpoint_key: Key = Field(
         SecretStr(""), description="The key that the endpoint asks for; never logged."
     )
     engine_port: int = Field(

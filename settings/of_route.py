@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 
-from settings.common import http_address
+from settings.common import Key, http_address, plain_key
 
 PRESETS = ("huggingface", "openai", "anthropic")
 """Providers that Hearth knows; each has a setting `<name>_key`."""
@@ -17,14 +17,14 @@ _NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
 
 def named_key(value: SecretStr) -> SecretStr:
     """The key; `env:NAME` stands for the environment variable NAME. Raises ValueError."""
-    text = value.get_secret_value().strip()
+    text = value.get_secret_value()
     if not text.startswith("env:"):
-        return SecretStr(text)
+        return value
     name = text.removeprefix("env:")
     found = os.environ.get(name, "").strip()
     if not found:
         raise ValueError(f"the environment variable {name} is not set")
-    return SecretStr(found)
+    return plain_key(SecretStr(found))
 
 
 class EndpointSettings(BaseModel):
@@ -34,7 +34,7 @@ class EndpointSettings(BaseModel):
 
     url: str = Field("", description="Address of an OpenAI-compatible server.")
     model: str = Field("", description="The model's name there; empty takes the first it lists.")
-    key: SecretStr = Field(SecretStr(""), description="The key that it asks for.")
+    key: Key = Field(SecretStr(""), description="The key that it asks for.")
     family: str = Field("", description="How to talk to the model; empty goes by its name.")
     requests_per_minute: int | None = Field(None, ge=1, description="Most requests in 60 seconds.")
     requests_per_day: int | None = Field(None, ge=1, description="Most requests in a day (UTC).")
@@ -77,17 +77,17 @@ class RouteSettings(BaseModel):
         "one you named), or names with commas between them: main, local, bundled, an engine, "
         "huggingface, openai, anthropic, or an endpoint of yours.",
     )
-    huggingface_key: SecretStr = Field(
+    huggingface_key: Key = Field(
         SecretStr(""),
         description="A Hugging Face token for its paid router; once set, the route may use it. "
         "`env:HF_TOKEN` takes the one of that variable.",
     )
-    openai_key: SecretStr = Field(
+    openai_key: Key = Field(
         SecretStr(""),
         description="An OpenAI key; once set, the route may use it. `env:OPENAI_API_KEY` takes the "
         "one of that variable.",
     )
-    anthropic_key: SecretStr = Field(
+    anthropic_key: Key = Field(
         SecretStr(""),
         description="An Anthropic key; once set, the route may use it. `env:ANTHROPIC_API_KEY` "
         "takes the one of that variable.",

@@ -35,6 +35,14 @@ class McpServer(BaseModel):
     def _address(cls, value: str) -> str:
         return http_address(value)
 
+    @field_validator("headers")
+    @classmethod
+    def _can_be_sent(cls, value: dict[str, SecretStr]) -> dict[str, SecretStr]:
+        sent = {name: text.get_secret_value().strip() for name, text in value.items()}
+        if not all(" " <= letter <= "~" for part in (*sent, *sent.values()) for letter in part):
+            raise ValueError("a header holds a line end or a letter that can't be sent")
+        return {name: SecretStr(text) for name, text in sent.items()}
+
     @model_validator(mode="after")
     def _one_way(self) -> "McpServer":
         if bool(self.command) == bool(self.url):

@@ -5,7 +5,7 @@ import re
 
 from pydantic import BaseModel, Field, SecretStr, field_validator
 
-from settings.common import http_address
+from settings.common import Key, http_address
 
 SEARCH_BACKENDS = ("searxng", "serper", "brave", "tavily", "ddgs")
 _HOST = re.compile(r"(\[[0-9a-f:]+\]|[\w.-]+)(:\d{1,5})?", re.IGNORECASE)
@@ -20,15 +20,13 @@ class ToolSettings(BaseModel):
         "`brave`, `tavily`, `ddgs` (no key); `auto`: those with an address or a key, then ddgs.",
     )
     searxng_url: str = Field("", description="Address of your own SearXNG server for web_search.")
-    serper_api_key: SecretStr = Field(
+    serper_api_key: Key = Field(
         SecretStr(""), description="Key of serper.dev, Google's results for web_search."
     )
-    brave_api_key: SecretStr = Field(
+    brave_api_key: Key = Field(
         SecretStr(""), description="Key of the Brave Search API for web_search."
     )
-    tavily_api_key: SecretStr = Field(
-        SecretStr(""), description="Key of tavily.com for web_search."
-    )
+    tavily_api_key: Key = Field(SecretStr(""), description="Key of tavily.com for web_search.")
     web_cache_hours: float = Field(
         12.0,
         ge=0,
@@ -47,7 +45,7 @@ class ToolSettings(BaseModel):
         "read_file.",
     )
     vision_model: str = Field("", description="The name of that model at that address.")
-    vision_key: SecretStr = Field(
+    vision_key: Key = Field(
         SecretStr(""), description="The key for that address, where it wants one."
     )
     speech_model: str = Field(

@@ -134,6 +134,37 @@ def test_a_key_is_never_shown(tmp_path: Path) -> None:
     assert "sk-secret-123" not in str(caught.value)
 
 
+@pytest.mark.parametrize("key", ["sk-secret\n123", "sk-secret 123", "sk-…secret"])
+@pytest.mark.parametrize(
+    "where", ["endpoint_key", "brave_api_key", "openai_key", "env", "endpoints", "mcp"]
+)
+def test_a_key_that_can_not_be_sent_is_not_shown_either(
+    key: str, where: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MY_KEY", key)
+    given: dict[str, object] = {where: key}
+    if where == "env":
+        given = {"openai_key": "env:MY_KEY"}
+    elif where == "endpoints":
+        given = {"endpoints": {"x": {"url": "http://x", "key": key}}}
+    elif where == "mcp":  # headers may have spaces
+        given = {"mcp": {"x": {"url": "http://x", "headers": {"a": key.replace(" ", "\n")}}}}
+    with pytest.raises(SettingsError, match="a line end") as caught:
+        load_settings(tmp_path, **given)
+    assert "secret" not in str(caught.value)
+
+
+def test_a_password_in_an_address_is_not_shown(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="endpoint_url") as caught:
+        load_settings(tmp_path, endpoint_url="ftp://me:secret@host")
+    assert "secret" not in str(caught.value)
+
+
+def test_white_space_around_a_key_is_no_part_of_it(tmp_path: Path) -> None:
+    settings = load_settings(tmp_path, endpoint_key=" sk-secret-123\n")
+    assert settings.endpoint_key.get_secret_value() == "sk-secret-123"
+
+
 def test_every_field_has_a_sentence() -> None:
     for name, field in Settings.model_fields.items():
         assert field.description and field.description.endswith("."), name
