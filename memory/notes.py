@@ -91,7 +91,7 @@ class Notes:
             return _best_lines(self._current_index(), query, limit)
 
     def read(self, name: str) -> str:
-        """The text of the note of that name, as searches show it.
+        """The text of the note of that name, as searches show it: also with proposals called so.
 
         Raises FileNotFoundError naming those that are there, ValueError for one that can't be
         read.
@@ -103,7 +103,7 @@ class Notes:
                     text, reason = self._text(there, path, stat)
                     if reason:
                         raise ValueError(f"{name} can't be read: {reason}.")
-                    return text
+                    return _called_proposals(text) if name == PROPOSED else text
         listed = ", ".join(there for there, _, _ in files[:20])
         more = f" and {len(files) - 20} more" if len(files) > 20 else ""
         raise FileNotFoundError(f"There is no note '{name}'. Notes: {listed or 'none'}{more}")
@@ -195,6 +195,10 @@ def format_hits(query: str, hits: list[Hit]) -> str:
         f"{n}. {hit.name}: {hit.snippet}{f' {NOT_APPROVED}' if hit.name == PROPOSED else ''}"
         for n, hit in enumerate(hits, start=1)
     )
+
+
+def _called_proposals(text: str) -> str:
+    return "\n".join(f"{line} {NOT_APPROVED}" if line.strip() else "" for line in text.splitlines())
 
 
 _FoundFile = tuple[str, Path, os.stat_result]

@@ -190,6 +190,11 @@ def test_a_proposal_is_called_one_until_the_user_moves_it(notes: Notes) -> None:
     assert format_hits("bicycle", notes.search("bicycle")) == (
         f"1. proposed.md: The bicycle is a Gazelle (2026-03-04) {NOT_APPROVED}"
     )
+    notes.propose("The lock is 42")
+    assert notes.read(PROPOSED).splitlines() == [
+        f"- The bicycle is a Gazelle (2026-03-04) {NOT_APPROVED}",
+        f"- The lock is 42 (2026-03-04) {NOT_APPROVED}",
+    ]
     (notes.folder / PROPOSED).rename(notes.folder / "remembered.md")
     assert format_hits("bicycle", notes.search("bicycle")) == (
         "1. remembered.md: The bicycle is a Gazelle (2026-03-04)"
