@@ -111,3 +111,10 @@ def test_any_text_stays_within_the_limit_and_loses_nothing(
     assert len(relevant(text, question, most)) <= max(most, 0)
     kept = "".join("".join(p.text.split()) for p in split(text))
     assert kept == "".join(text.split())
+
+
+def test_a_text_in_one_line_takes_no_longer_than_one_in_many() -> None:
+    text = "lorem ipsum dolor sit " * 200_000
+    started = time.process_time()
+    assert len(split(text)) > 5_000
+    assert time.process_time() - started < 1.5

@@ -147,13 +147,14 @@ def _short_lines(text: str) -> Iterator[str]:
     """The lines of `text` without spaces at their ends; a long one in pieces, by sentence."""
     for raw in text.splitlines():
         line = raw.rstrip()
-        while len(line) > PASSAGE_CHARS:
-            ends = [m.end() for m in _SENTENCE_END.finditer(line[:PASSAGE_CHARS])]
-            end = ends[-1] if ends else line.rfind(" ", 0, PASSAGE_CHARS) + 1
-            end = end or PASSAGE_CHARS
-            yield line[:end].rstrip()
-            line = line[end:]
-        yield line
+        start = 0
+        while len(line) - start > PASSAGE_CHARS:
+            piece = line[start : start + PASSAGE_CHARS]
+            ends = [m.end() for m in _SENTENCE_END.finditer(piece)]
+            end = (ends[-1] if ends else piece.rfind(" ") + 1) or PASSAGE_CHARS
+            yield piece[:end].rstrip()
+            start += end
+        yield line[start:]
 
 
 def _join(passages: list[Passage], chosen: list[int]) -> str:
