@@ -139,6 +139,16 @@ def test_a_server_that_dies_is_started_again(folder: Path) -> None:
     connection.close()
 
 
+def test_a_server_is_not_called_what_a_rule_means_otherwise(tmp_path: Path) -> None:
+    settings = load_settings(tmp_path, data_dir=tmp_path / "d", mcp={"network": STDIO})
+    with pytest.raises(SettingsError, match="'network' is what a rule of tool_policy calls"):
+        hearth = Hearth(settings)
+        try:
+            hearth.new_session(model=ScriptedModel(["x"]))
+        finally:
+            hearth.stop()
+
+
 def test_a_result_that_breaks_its_schema_ends_no_server(folder: Path) -> None:
     connection, tools = opened(folder, **STDIO)
     before = connection._link

@@ -90,6 +90,13 @@ def test_a_damaged_file_is_made_anew(tmp_path: Path) -> None:
     assert state.get("a") == b"x"
 
 
+def test_what_can_not_be_written_costs_nothing_else(tmp_path: Path) -> None:
+    state = WebState(tmp_path / "web.sqlite")
+    state.keep(b"x", 60, "a")
+    state.pause("s", float("nan"), "which SQLite takes for NULL")
+    assert state.paused("s") is None and state.get("a") == b"x"
+
+
 def test_a_lock_that_another_holds_costs_an_answer_not_the_call(tmp_path: Path) -> None:
     file = tmp_path / "web.sqlite"
     state = WebState(file)

@@ -10,6 +10,7 @@ import asyncio
 import concurrent.futures
 import functools
 import os
+import re
 import socket
 import ssl
 import urllib.request
@@ -37,6 +38,7 @@ TIMEOUT_SECONDS = 25.0
 MAX_REDIRECTS = 8
 USER_AGENT = "Mozilla/5.0 (compatible; Hearth/0.1; personal agent)"
 
+_TYPE = re.compile(r"[\w.+-]{1,60}/[\w.+-]{1,100}", re.ASCII)
 _BODY_SHARE = 0.9  # of the time; the rest is for turning a part of a page into an answer
 _ELSEWHERE = "Look for another source with web_search, or try archived_page(url)."
 _NEXT_STEPS = {
@@ -65,6 +67,14 @@ class Fetched:
     status: int = 200
     retry_after: str = ""
     headers: Mapping[str, str] = field(default_factory=dict)
+
+    def asked_pause(self, otherwise: float, most: float) -> float:
+        """The seconds of Retry-After, 1 to `most`; `otherwise` where it has none, or a date."""
+        try:
+            seconds = float(self.retry_after)
+        except ValueError:
+            return otherwise
+        return min(max(seconds, 1.0), most) if seconds == seconds else otherwise
 
 
 def resolve(host: str, port: int) -> list[str]:
@@ -166,7 +176,9 @@ async def _follow(url: httpx.URL, ask: Ask, limits: Limits) -> Fetched:
                         seen_as=PermissionError,
                     )
         except (httpx.HTTPError, httpx.InvalidURL) as error:
-            raise _unreachable(url, str(error) or type(error).__name__) from error
+            odd = isinstance(error, httpx.RemoteProtocolError)  # its text quotes the answer
+            said = "it broke off, or does not speak HTTP" if odd else str(error)
+            raise _unreachable(url, said or type(error).__name__) from error
     raise ToolError(
         f"{url} redirects more than {ask.redirects} times.", _ELSEWHERE, seen_as=ConnectionError
     )
@@ -306,9 +318,10 @@ async def _read(
     url: httpx.URL, reply: httpx.Response, limits: Limits, until: float, any_status: bool
 ) -> Fetched:
     if reply.status_code != 200 and not any_status:
-        phrase = f"{reply.status_code} {reply.reason_phrase}".strip()
         step = _NEXT_STEPS.get(reply.status_code, f"Try again later. {_ELSEWHERE}")
-        raise ToolError(f"{url} answered {phrase}.", step, seen_as=ConnectionError)
+        known = httpx.codes.get_reason_phrase(reply.status_code)  # its own could say anything
+        said = f"{reply.status_code} {known}".strip()
+        raise ToolError(f"{url} answered {said}.", step, seen_as=ConnectionError)
     encoding = reply.headers.get("content-encoding", "identity").strip().lower()
     if encoding not in ("identity", "", "gzip", "x-gzip", "deflate"):
         raise _unreadable(url, f"is compressed in a way nobody asked for: {encoding[:40]}")
@@ -335,7 +348,7 @@ async def _read(
         cut = "for its size"
     return Fetched(
         str(url),
-        reply.headers.get("content-type", "").partition(";")[0].strip().lower(),
+        _type_of(reply),
         reply.charset_encoding,
         bytes(data[: limits.max_bytes]),
         cut,
@@ -343,6 +356,12 @@ async def _read(
         reply.headers.get("retry-after", ""),
         dict(reply.headers),
     )
+
+
+def _type_of(reply: httpx.Response) -> str:
+    """The type as the server names it, `text/html`; empty where that is no type."""
+    named = reply.headers.get("content-type", "").partition(";")[0].strip().lower()
+    return named if _TYPE.fullmatch(named) else ""
 
 
 def _unreadable(url: httpx.URL, what: str) -> ToolError:

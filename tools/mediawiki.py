@@ -78,10 +78,7 @@ class Wikipedia:
 
     def _body(self, reply: Fetched, language: str) -> dict[str, Any]:
         if reply.status == 429:
-            try:
-                seconds = min(max(float(reply.retry_after), 1.0), _MOST_PAUSE_SECONDS)
-            except ValueError:
-                seconds = _PAUSE_SECONDS
+            seconds = reply.asked_pause(_PAUSE_SECONDS, _MOST_PAUSE_SECONDS)
             self._state.pause("wikipedia", seconds, "429")
             raise _fault("asks for a pause (429)")
         if reply.status != 200:

@@ -195,7 +195,8 @@ def _ask(fetch: FetchFunction, ask: Ask) -> Fetched:
 def _body(reply: Fetched) -> dict[str, Any]:
     """The JSON object of a reply. Raises BackendFault for everything else."""
     if reply.status == 429:
-        raise BackendFault("asks for a pause (429)", _asked_pause(reply), insists=True)
+        pause = reply.asked_pause(_BUSY_SECONDS, _MOST_PAUSE_SECONDS)
+        raise BackendFault("asks for a pause (429)", pause, insists=True)
     if reply.status in (401, 402, 403):
         raise _refused(reply)
     if reply.status != 200:
@@ -212,15 +213,6 @@ def _body(reply: Fetched) -> dict[str, Any]:
 def _refused(reply: Fetched) -> BackendFault:
     what = "has no credits left" if reply.status == 402 else "refuses its key"
     return BackendFault(f"{what} ({reply.status})", _REFUSED_SECONDS, insists=True)
-
-
-def _asked_pause(reply: Fetched) -> float:
-    """The seconds of Retry-After; a date in it is passed over."""
-    try:
-        seconds = float(reply.retry_after)
-    except ValueError:
-        return _BUSY_SECONDS
-    return min(max(seconds, 1.0), _MOST_PAUSE_SECONDS) if seconds == seconds else _BUSY_SECONDS
 
 
 def _results(rows: object, title: str, address: str, snippet: str, date: str = "") -> list[Any]:

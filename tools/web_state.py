@@ -172,10 +172,8 @@ class WebState:
         if self._connection is not None:
             self._connection.close()
             self._connection = None
-        # A lock that is held or a full disk is an OperationalError, and passes.
-        damaged = isinstance(error, sqlite3.DatabaseError) and not isinstance(
-            error, sqlite3.OperationalError
-        )
+        # A lock that is held or a full disk is a kind of it, and passes.
+        damaged = type(error) is sqlite3.DatabaseError
         if damaged and self._path is not None:
             with contextlib.suppress(OSError):
                 self._path.unlink()

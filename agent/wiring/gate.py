@@ -8,7 +8,7 @@ from agent import prompts
 from agent.gate import Gate
 from agent.outside import OutsideTexts
 from agent.permissions import PermissionDesk
-from agent.policy import Policy
+from agent.policy import TOUCHES, Policy
 from errors import SettingsError
 from settings import Settings
 from tools.text import visible
@@ -21,6 +21,11 @@ def gate_for(settings: Settings, tools: Sequence[Tool], layout: str, *, asks: bo
     """
     policy = Policy.parse(settings.tool_policy)
     groups = {getattr(tool, "group", "") for tool in tools} - {""}
+    if taken := sorted(groups & {*TOUCHES, *(tool.name for tool in tools)}):
+        raise SettingsError(
+            f"Setting mcp: {taken[0]!r} is what a rule of tool_policy calls something else.",
+            fix="Give the server another name.",
+        )
     names = [*(tool.name for tool in tools), *groups]
     for name in policy.named_tools():
         if name not in names:
