@@ -72,8 +72,13 @@ class EnginePlace(Place):
         return supervisor.start()
 
     def check(self) -> None:
-        if self._supervisor is not None:
-            self._supervisor.check()
+        supervisor = self._supervisor
+        if supervisor is None:
+            return
+        supervisor.check()
+        known, now = self.endpoint, supervisor.endpoint
+        if known and now and known.base_url != now.base_url:
+            self.endpoint = now  # its port was lost between two starts
 
     def probe(self) -> None:
         self.check()

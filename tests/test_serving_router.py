@@ -314,6 +314,11 @@ def test_an_engine_in_this_process_answers_again_after_a_fault(tmp_path: Path) -
     route.failed(place, ModelError("No GPU was free."))
     place.breaker.hold("No GPU was free.", 0)  # its pause is over
     assert route.choose(lambda: None) is place
+    assert place._supervisor is not None  # type: ignore[attr-defined]
+    place._supervisor.endpoint = replace(there, base_url="http://y.internal/v1")
+    route.answered(place)
+    chosen = route.choose(lambda: None)
+    assert chosen.endpoint is not None and chosen.endpoint.base_url == "http://y.internal/v1"
 
 
 def test_an_engine_here_that_can_not_be_started_is_tried_once(
