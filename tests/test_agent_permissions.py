@@ -211,11 +211,11 @@ def test_without_patience_nobody_is_asked(room: Any) -> None:
 
 
 def test_waiting_uses_up_neither_the_step_s_time_nor_the_run_s(room: Any) -> None:
-    made = room(DONE, mail(), step_seconds=1.0, limits=Limits(run_timeout_seconds=4.0))
+    made = room(DONE, mail(), step_seconds=1.0, limits=Limits(run_timeout_seconds=2.0))
     made.run()  # the sandbox has started
 
     def late(session: Session, asked: PermissionAsked) -> None:
-        time.sleep(4.5)
+        time.sleep(2.2)
         says("once")(session, asked)
 
     events = made.run(late)

@@ -23,6 +23,7 @@ from serving.scripted import ScriptedModel
 from settings import load_settings
 from settings.of_servers import McpServer
 from tests.trap_site import Site, status
+from tools import mcp_client
 from tools.keep import keep_file
 from tools.mcp_client import McpConnection
 from tools.mcp_tool import McpTool, free_name, mcp_tools
@@ -117,25 +118,34 @@ def test_a_server_s_tools_get_no_name_of_ours() -> None:
     assert free_name("lab", "eval(open('x'))", set()).isidentifier()
 
 
-def test_nothing_of_hearth_s_is_in_its_environment(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_result_that_breaks_its_schema_ends_no_server(lab: dict[str, McpTool]) -> None:
+    connection = lab["misfit"]._connection
+    before = connection._link
+    with pytest.raises(ToolError, match="The server lab refuses the call: Invalid structured"):
+        lab["misfit"]()
+    assert lab["add"](a=1) == 3 and connection._link is before
+
+
+def test_a_server_s_life(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is told nothing of Hearth's, and started again after it died, hung, or was ended."""
     monkeypatch.setenv("HEARTH_ENDPOINT_KEY", "sk-secret")
     monkeypatch.setenv("OPENAI_API_KEY", "sk-secret")
-    connection, tools = opened(folder, tools=["environment"], **STDIO)
-    assert list(tools) == ["environment"], "only the ones that are wanted"
+    monkeypatch.setattr(mcp_client, "_PING_SECONDS", 0.5)
+    wanted = ["add", "environment", "hang", "crash"]
+    connection, tools = opened(folder, tools=wanted, timeout_seconds=1.5, **STDIO)
+    assert list(tools) == wanted, "only these"
     seen = json.loads(tools["environment"]())
-    connection.close()
     assert seen["KEY"] == "for the server" and "sk-secret" not in str(seen)
-
-
-def test_a_server_that_dies_is_started_again(folder: Path) -> None:
-    connection, tools = opened(folder, **STDIO)
     with pytest.raises(ToolError, match="The server lab ended during the call"):
         tools["crash"]()
     assert tools["add"](a=1) == 3
+    began = time.monotonic()
+    with pytest.raises(ToolError, match=r"did not answer within 1\.5 s") as error:
+        tools["hang"]()
+    assert error.value.seen_as is TimeoutError and time.monotonic() - began < 3
+    assert tools["add"](a=2) == 4
     connection.close()
-    assert tools["add"](a=2) == 4, "a Hearth that is entered again"
+    assert tools["add"](a=3) == 5, "a Hearth that is entered again"
     connection.close()
 
 
@@ -149,15 +159,6 @@ def test_a_server_is_not_called_what_a_rule_means_otherwise(tmp_path: Path) -> N
             hearth.stop()
 
 
-def test_a_result_that_breaks_its_schema_ends_no_server(folder: Path) -> None:
-    connection, tools = opened(folder, **STDIO)
-    before = connection._link
-    with pytest.raises(ToolError, match="The server lab refuses the call: Invalid structured"):
-        tools["misfit"]()
-    assert tools["add"](a=1) == 3 and connection._link is before
-    connection.close()
-
-
 @pytest.mark.parametrize("transport", ["streamable-http", "sse"])
 def test_a_key_in_the_address_is_not_told(transport: str) -> None:
     with Site({"/mcp": status(403)}) as site:
@@ -166,17 +167,6 @@ def test_a_key_in_the_address_is_not_told(transport: str) -> None:
         with pytest.raises(ConnectionError, match=r"lab can't be reached: it answers 403") as error:
             connection.tools()
         assert "sk-secret" not in str(error.value)
-
-
-def test_a_server_that_hangs_is_started_again(folder: Path) -> None:
-    connection, tools = opened(folder, timeout_seconds=1.5, **STDIO)
-    began = time.monotonic()
-    with pytest.raises(ToolError, match=r"did not answer within 1\.5 s") as error:
-        tools["hang"]()
-    assert error.value.seen_as is TimeoutError and time.monotonic() - began < 3
-    with pytest.raises(ToolError, match="did not answer"):
-        tools["slow"](seconds=5)
-    connection.close()
 
 
 @pytest.mark.parametrize(
