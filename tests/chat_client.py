@@ -4,6 +4,8 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
+import stamina
+
 from serving.chat import ChatModel
 from serving.families import FAMILIES, Family
 from tests.fake_openai import FakeOpenAI, Turn
@@ -40,3 +42,10 @@ def asker() -> Iterator[Ask]:
             return model, server
 
         yield start
+
+
+@contextmanager
+def at_once() -> Iterator[None]:
+    """What failed is asked again without a pause, where it is not the pauses that are looked at."""
+    with stamina.set_testing(True, attempts=50):
+        yield

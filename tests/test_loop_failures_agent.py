@@ -153,7 +153,7 @@ def test_f25_a_long_reply_costs_a_fraction() -> None:
     """The stock agent joins all deltas anew for each one."""
 
     def cost(side: Side) -> float:
-        reply = "thinking aloud " * 1500 + TAGS.format("final_answer(25)")
+        reply = "thinking aloud " * 800 + TAGS.format("final_answer(25)")
         began = time.process_time()
         assert str(side([reply], stream=True).answer) == "25"
         return time.process_time() - began

@@ -282,7 +282,7 @@ def test_f22_a_model_that_fails_does_not_hang_its_reader(side: Side) -> None:
             model = failing_transformers_model()
         reader = threading.Thread(target=read, daemon=True)
         reader.start()
-        reader.join(timeout=10 if side is ours else 3)
+        reader.join(timeout=10 if side is ours else 1)
         check(side, failed.is_set(), "the reader waits")
         if side is ours:
             model.close()

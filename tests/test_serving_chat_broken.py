@@ -11,7 +11,7 @@ import pytest
 from errors import Cancelled, ContextTooLong, ModelError
 from serving.model import ReplyDelta
 from serving.reply import Reply
-from tests.chat_client import INSTRUCT, Ask, asker
+from tests.chat_client import INSTRUCT, Ask, asker, at_once
 from tests.fake_openai import Turn
 from tests.model_conformance import TASK
 
@@ -27,11 +27,18 @@ def ask() -> Iterator[Ask]:
         yield ask
 
 
+@pytest.fixture
+def no_pauses() -> Iterator[None]:
+    with at_once():
+        yield
+
+
 def last(deltas: list[ReplyDelta]) -> Reply:
     assert deltas[-1].reply is not None
     return deltas[-1].reply
 
 
+@pytest.mark.usefixtures("no_pauses")
 @pytest.mark.parametrize("fault", [*BREAKS, *FAILURES])
 def test_begun_anew(fault: Any, ask: Any) -> None:
     broken = Turn(BROKEN, thinking="Hm.", chunk=10, fault=fault, after=2)
@@ -47,6 +54,7 @@ def test_begun_anew(fault: Any, ask: Any) -> None:
     assert "".join(d.content or "" for d in after).strip() == CODE
 
 
+@pytest.mark.usefixtures("no_pauses")
 @pytest.mark.parametrize("owner", ["vllm", "llamacpp", "hearth"])
 @pytest.mark.parametrize("fault", BREAKS)
 def test_gone_on_with(fault: Any, owner: str, ask: Any) -> None:
@@ -68,6 +76,7 @@ def test_gone_on_with(fault: Any, owner: str, ask: Any) -> None:
         assert second.body["temperature"] == first.body["temperature"]
 
 
+@pytest.mark.usefixtures("no_pauses")
 @pytest.mark.parametrize("shape", ["reasoning", "reasoning_content"])
 def test_gone_on_with_where_the_server_had_split_it(shape: Any, ask: Any) -> None:
     first = Turn("Let me see.", thinking="So many.", shape=shape, chunk=4, fault="drop", after=4)
@@ -82,6 +91,7 @@ def test_gone_on_with_where_the_server_had_split_it(shape: Any, ask: Any) -> Non
     assert (reply.thinking, reply.code) == ("So many.", "print(1)")
 
 
+@pytest.mark.usefixtures("no_pauses")
 def test_it_may_break_off_several_times(ask: Any) -> None:
     whole = f"So many.\n</think>\n\n{CODE}"
     turns = [Turn(whole[n * 6 :], chunk=6, fault="drop", after=1) for n in range(4)]
@@ -90,6 +100,7 @@ def test_it_may_break_off_several_times(ask: Any) -> None:
     assert len(server.chats) == 5
 
 
+@pytest.mark.usefixtures("no_pauses")
 @pytest.mark.parametrize(
     ("fault", "words", "most"),
     [
@@ -104,7 +115,7 @@ def test_what_lasts_is_an_error_with_the_reply_so_far(
     fault: Any, words: str, most: int, ask: Any
 ) -> None:
     turn = Turn("one two three", thinking="Hm.", chunk=24, fault=fault, after=1)
-    model, server = ask(turn, patience_seconds=1.0)
+    model, server = ask(turn, patience_seconds=0.5)
     with pytest.raises(ModelError, match=words) as caught:
         model.generate(TASK)
     assert caught.value.partial == Reply("Hm.", "one two th", None, None, "cancelled")
@@ -115,7 +126,7 @@ def test_what_lasts_is_an_error_with_the_reply_so_far(
 def test_nobody_is_there_any_more(ask: Any) -> None:
     """The partial reply of the first request is not lost when the others get nowhere."""
     first = Turn("one two three", chunk=4, fault="drop", after=2)
-    model, _ = ask(first, Turn(status=503), family=INSTRUCT, owner="vllm", timeout_seconds=2)
+    model, _ = ask(first, Turn(status=503), family=INSTRUCT, owner="vllm", timeout_seconds=1)
     with pytest.raises(ModelError, match=r"too busy|longer than") as caught:
         model.generate(TASK)
     assert isinstance(caught.value.partial, Reply)
@@ -131,6 +142,7 @@ def test_a_stream_that_stalls(ask: Any) -> None:
     assert server.chats[0].disconnected.wait(1)
 
 
+@pytest.mark.usefixtures("no_pauses")
 def test_a_stream_that_stalls_for_good(ask: Any) -> None:
     turn = Turn("one two", fault="silence", after=1)
     model, _ = ask(turn, family=INSTRUCT, stall_seconds=0.2, patience_seconds=0.3)
@@ -177,6 +189,7 @@ def test_patience_begins_anew_with_each_request(ask: Any) -> None:
     assert len(server.chats) == 4
 
 
+@pytest.mark.usefixtures("no_pauses")
 def test_an_empty_reply_is_asked_for_twice_and_then_said(ask: Any) -> None:
     model, server = ask(Turn(""), family=INSTRUCT)
     reply = model.generate(TASK).raw

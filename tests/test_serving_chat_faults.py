@@ -14,7 +14,7 @@ import pytest
 from errors import Cancelled, ContextTooLong, EngineError, HearthError, ModelError
 from serving.chat import ChatModel
 from serving.reply import Reply
-from tests.chat_client import INSTRUCT, KEY, Ask, asker
+from tests.chat_client import INSTRUCT, KEY, Ask, asker, at_once
 from tests.fake_openai import FakeOpenAI, Turn
 from tests.model_conformance import R1, TASK
 
@@ -23,6 +23,12 @@ from tests.model_conformance import R1, TASK
 def ask() -> Iterator[Ask]:
     with asker() as ask:
         yield ask
+
+
+@pytest.fixture
+def no_pauses() -> Iterator[None]:
+    with at_once():
+        yield
 
 
 # Faults after the first token: test_serving_chat_broken.py
@@ -47,6 +53,7 @@ def test_a_server_that_forgets_to_end_the_stream(ask: Any) -> None:
 # Faults before the first token: asked again, inside the deadline
 
 
+@pytest.mark.usefixtures("no_pauses")
 @pytest.mark.parametrize(
     "turn",
     [

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from errors import ModelError
 from serving.draft import Draft
 from serving.sse import Chunk, Events, ServerSaid, read_chunk
-from tests.chat_client import INSTRUCT, Ask, asker
+from tests.chat_client import INSTRUCT, Ask, asker, at_once
 from tests.fake_openai import Turn
 from tests.model_conformance import R1, TASK
 
@@ -20,6 +20,12 @@ from tests.model_conformance import R1, TASK
 def ask() -> Iterator[Ask]:
     with asker() as ask:
         yield ask
+
+
+@pytest.fixture
+def no_pauses() -> Iterator[None]:
+    with at_once():
+        yield
 
 
 def chunk(content: Any = None, finish: str | None = None, **fields: Any) -> str:
@@ -110,6 +116,7 @@ BROKEN = {
 }
 
 
+@pytest.mark.usefixtures("no_pauses")
 @pytest.mark.parametrize("name", BROKEN)
 def test_asked_for_again(name: str, ask: Any) -> None:
     model, server = ask(Turn(raw=BROKEN[name]), Turn("fine"), family=INSTRUCT)
@@ -121,6 +128,7 @@ def test_asked_for_again(name: str, ask: Any) -> None:
     assert caught.value.fix
 
 
+@pytest.mark.usefixtures("no_pauses")
 @pytest.mark.parametrize(
     "body", [b"{", b"[]", b"null", b'{"choices": [{"message": 3}]}', b'{"choices": 3}']
 )

@@ -309,9 +309,9 @@ def test_time_grows_no_faster_than_the_text(pattern: list[str]) -> None:
     # Four times the text: quadratic work would take sixteen times as long. The best of three,
     # since a busy machine slows any single run.
     for cut in (lambda n: [first, *again * n], lambda n: [first + "".join(again * n)]):
-        short = min(_cpu_seconds(cut(8_000)) for _ in range(3))
-        long = min(_cpu_seconds(cut(32_000)) for _ in range(3))
-        assert long < 9 * short + 0.05
+        short = min(_cpu_seconds(cut(4_000)) for _ in range(3))
+        long = min(_cpu_seconds(cut(16_000)) for _ in range(2))
+        assert long < 9 * short + 0.02
 
 
 @pytest.mark.parametrize(

@@ -44,7 +44,7 @@ def test_tool_call_as_json(name: str) -> None:
     assert call_from_json(text) == code
 
 
-@settings(deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(st.dictionaries(st.text("ab_1- ", min_size=1, max_size=5), st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
     lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner), max_leaves=5), max_size=4))  # fmt: skip

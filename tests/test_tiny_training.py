@@ -311,10 +311,10 @@ def test_loss_falls_and_a_stopped_run_goes_on_exactly(
     whole = Run(plan, data, "data", tmp_path / "whole")
     assert not train(whole, tokenizer, {}, steps=1, threads=1)
     first = whole.loss
-    train(whole, tokenizer, {}, steps=29, threads=1)
-    assert whole.loss < 0.9 * first
+    train(whole, tokenizer, {}, steps=21, threads=1)
+    assert whole.loss < 0.95 * first
 
-    for steps in (11, 19):
+    for steps in (8, 14):
         half = Run(plan, data, "data", tmp_path / "half")
         train(half, tokenizer, {}, steps=steps, threads=1)
     assert (half.step, half.tokens) == (whole.step, whole.tokens)
