@@ -3,6 +3,7 @@
 import contextlib
 import signal
 import sys
+import termios
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
@@ -13,7 +14,9 @@ from agent.permissions import NEEDS_A_YES
 if TYPE_CHECKING:
     from agent.session import Session
 
-_CHOICES = {"y": "once", "a": "session", "n": "deny"}
+_CHOICES = {
+    "y": "once", "yes": "once", "a": "session", "always": "session", "n": "deny", "no": "deny",
+}  # fmt: skip
 
 
 def on_terminal() -> bool:
@@ -39,13 +42,16 @@ def _ask(question: PermissionAsked) -> str | None:
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         while True:
+            with contextlib.suppress(OSError, ValueError, termios.error):
+                # What was typed before the question is no answer to it.
+                termios.tcflush(sys.stdin, termios.TCIFLUSH)
             with contextlib.suppress(OSError):
                 sys.stderr.write(text)
                 sys.stderr.flush()
             line = sys.stdin.readline()
             if not line:
                 return None
-            choice = _CHOICES.get(line.strip().lower()[:1])
+            choice = _CHOICES.get(line.strip().lower())
             if choice:
                 return choice
     except KeyboardInterrupt:

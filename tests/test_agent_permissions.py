@@ -350,8 +350,9 @@ def test_on_a_terminal_the_call_is_asked_for(tmp_path: Path) -> None:
             ["go"],
             tmp_path,
             server.url,
-            (question, "what?"),  # no answer: it is asked again
-            (question, "y"),
+            (" ", "always"),  # typed for something else, before it is asked
+            (question, "and what?"),  # no answer: it is asked again
+            (question, "Yes "),
             **POLICY,
         )
     assert code == 0
