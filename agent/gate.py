@@ -99,7 +99,8 @@ def _each_text(value: Any, change: Callable[[str], str], depth: int = 20) -> Any
             for key, inner in value.items()
         }
     if depth and isinstance(value, list | tuple):
-        return type(value)(_each_text(inner, change, depth - 1) for inner in value)
+        changed = [_each_text(inner, change, depth - 1) for inner in value]
+        return tuple(changed) if isinstance(value, tuple) else changed
     return value
 
 
@@ -107,7 +108,10 @@ def _within(value: Any, most: int) -> Any:
     """The value; longer than `most` characters it is cut, as text, and says so."""
     text = value
     if isinstance(value, dict | list | tuple):
-        text = json.dumps(value, ensure_ascii=False, default=str)
+        try:
+            text = json.dumps(value, ensure_ascii=False, default=str)
+        except (TypeError, ValueError):  # a key that JSON has none like, a value that holds itself
+            text = str(value)
     if not isinstance(text, str) or len(text) <= most:
         return value
     return f"{text[:most]}\n[cut here: these are {most:,} of {len(text):,} characters]"

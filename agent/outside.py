@@ -11,7 +11,6 @@ sandbox and by `agent.gate`, whatever the model believes.
 """
 
 import re
-from collections import deque
 from collections.abc import Callable
 from typing import Any
 
@@ -61,19 +60,22 @@ class OutsideTexts:
 
     def __init__(self, frame: Frame | None = None) -> None:
         self._frame = frame
-        self._texts: deque[tuple[str, str]] = deque()
+        self._texts: dict[tuple[str, str], None] = {}  # in the order they came
         self._chars = 0
 
     def add(self, source: str, value: Any) -> None:
         """Take in what a tool returned, or the text of a file."""
         if self._frame is None:
             return
-        for text in map(_as_seen, _texts(value)):
-            if len(text) >= MIN_LINE and (source, text) not in self._texts:
-                self._texts.append((source, text[:MOST_CHARS]))
-                self._chars += len(self._texts[-1][1])
+        known = source, _as_seen("\n".join(_texts(value)))[:MOST_CHARS]
+        if len(known[1]) < MIN_LINE or known in self._texts:
+            return
+        self._texts[known] = None
+        self._chars += len(known[1])
         while self._chars > MOST_CHARS:
-            self._chars -= len(self._texts.popleft()[1])
+            oldest = next(iter(self._texts))
+            del self._texts[oldest]
+            self._chars -= len(oldest[1])
 
     def clear(self) -> None:
         """Forget all: the code's variables are gone."""
@@ -128,7 +130,7 @@ def _as_seen(text: str) -> str:
     return unmarked(harmless(text))
 
 
-def _texts(value: Any, depth: int = 6) -> list[str]:
+def _texts(value: Any, depth: int = 20) -> list[str]:
     if isinstance(value, str):
         return [value]
     if depth and isinstance(value, dict):

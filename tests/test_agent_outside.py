@@ -1,9 +1,10 @@
 """What others wrote: the code has it as it is, the model sees whose it is."""
 
 import json
+import time
 from functools import partial
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import pytest
 
@@ -189,9 +190,37 @@ def test_a_step_that_showed_a_page_can_be_repeated_and_is_known_again(tmp_path: 
     executor.cleanup()
 
 
+def test_data_of_many_small_texts_takes_no_longer_than_a_page() -> None:
+    texts = OutsideTexts(partial(prompts.outside_text, "r1"))
+    started = time.process_time()
+    for part in range(10):
+        texts.add(
+            "data", [{"name": f"entry {part} {number} of the list"} for number in range(6000)]
+        )
+    assert "webpage" in texts.framed("entry 9 5999 of the list")
+    assert time.process_time() - started < 3
+
+
+def test_deep_data_is_known_again() -> None:
+    texts = OutsideTexts(partial(prompts.outside_text, "r1"))
+    deep: Any = "a text that lies deep in the data"
+    for _ in range(15):
+        deep = [{"inner": deep}] if isinstance(deep, str) else {"inner": deep}
+    texts.add("data", deep)
+    assert "webpage" in texts.framed("a text that lies deep in the data")
+
+
 def test_it_keeps_no_more_than_it_may() -> None:
     texts = OutsideTexts(partial(prompts.outside_text, "r1"))
     for number in range(30):
         texts.add("web", f"line number {number} of many\n" + "x" * 100_000)
     assert "webpage" not in texts.framed("line number 1 of many")
     assert "webpage" in texts.framed("line number 29 of many")
+
+
+def test_odd_data_of_a_borrowed_tool_passes_the_gate() -> None:
+    class Point(NamedTuple):
+        name: str
+
+    tool = Fetch({})
+    assert gate("r1").result(tool, {(1, 2): Point("a\u200bb")}) == {(1, 2): ("ab",)}
