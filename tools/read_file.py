@@ -72,7 +72,7 @@ class ReadFile(HearthTool):
         self._page_chars = page_chars
         self._describe = describe
         self._speech_model = speech_model
-        self._last: tuple[File, str, str] | None = None
+        self._last: tuple[tuple[str, int, str], str] | None = None
 
     def forward(self, path: str, question: str | None = None, part: int | None = 1) -> str:
         if isinstance(question, int):  # read_file("a.txt", 2)
@@ -124,11 +124,10 @@ class ReadFile(HearthTool):
         """The file's text; the last document is kept, so that its next part costs nothing."""
         last = self._last
         asked = question if self._describe is not None else ""
-        if last is not None and last[0] == file and last[1] == asked:
-            return last[2]
-        text = self._text_of(file, question)
-        self._last = (file, asked, text)
-        return text
+        key = (file.name, hash(file.data), asked)
+        if last is None or last[0] != key:
+            self._last = last = (key, self._text_of(file, question))
+        return last[1]
 
     def _text_of(self, file: File, question: str) -> str:
         kind = kind_of(file.data, file.name)
