@@ -51,7 +51,14 @@ def picture() -> Image:
 @server.tool(annotations=LOOKS)
 def environment() -> str:
     """What it was started with."""
-    return json.dumps(dict(os.environ))
+    return json.dumps({**os.environ, "PID": str(os.getpid())})
+
+
+@server.tool(annotations=LOOKS)
+def chatter() -> str:
+    """Writes two megabytes beside the protocol."""
+    os.write(2, b"x" * 2_000_000)
+    return "done"
 
 
 @server.tool(annotations=LOOKS)

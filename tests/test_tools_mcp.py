@@ -149,6 +149,29 @@ def test_a_server_s_life(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     connection.close()
 
 
+def test_a_server_that_says_nothing_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mcp_client, "CONNECT_SECONDS", 0.5)
+    silent = McpServer(command="sleep", args=["60"])
+    with pytest.raises(ConnectionError, match=r"can't be reached: no answer within 0\.5 s"):
+        McpConnection("lab", silent).tools()
+
+
+def test_what_a_server_says_beside_fills_no_disk(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mcp_client, "_TRIM_SECONDS", 0.1)
+    connection, tools = opened(folder, **STDIO)
+    log = Path(f"/proc/{json.loads(tools['environment']())['PID']}/fd/2")
+    if not log.exists():
+        pytest.skip("this system shows no process's files")
+    tools["chatter"]()
+    until = time.monotonic() + 10
+    while log.stat().st_blocks > 100 and time.monotonic() < until:
+        time.sleep(0.05)
+    assert log.stat().st_blocks <= 100
+    connection.close()
+
+
 def test_a_server_is_not_called_what_a_rule_means_otherwise(tmp_path: Path) -> None:
     settings = load_settings(tmp_path, data_dir=tmp_path / "d", mcp={"network": STDIO})
     with pytest.raises(SettingsError, match="'network' is what a rule of tool_policy calls"):

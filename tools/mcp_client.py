@@ -8,6 +8,7 @@ died, passes over a result's error mark, and lets the server write to the user's
 import asyncio
 import contextlib
 import io
+import os
 import tempfile
 import threading
 import time
@@ -26,6 +27,7 @@ from tools.text import one_line
 CONNECT_SECONDS = 30.0
 _PING_SECONDS = 3.0
 _LOOK_SECONDS = 0.05
+_TRIM_SECONDS = 10.0
 _MOST_PAGES = 20  # of a server's list of tools
 
 
@@ -141,9 +143,9 @@ class _Link:
         until = time.monotonic() + CONNECT_SECONDS
         while not self._ready.wait(_LOOK_SECONDS):
             if not self.alive or time.monotonic() > until:
-                self.end()
                 late = f"no answer within {CONNECT_SECONDS:g} s"
-                why = _words(self._fault) if self._fault else late
+                why = late if self.alive else _words(self._fault or ConnectionError())
+                self.end()
                 said = f" Its last words: {self._last_words}" if self._last_words else ""
                 raise ConnectionError(f"The MCP server {name} can't be reached: {why}.{said}")
 
@@ -214,7 +216,9 @@ class _Link:
             await made.initialize()
             self.session = made
             self._ready.set()
-            await asyncio.Event().wait()  # until it is cancelled
+            while True:  # until it is cancelled
+                await asyncio.sleep(_TRIM_SECONDS)
+                os.ftruncate(log.fileno(), 0)  # or a server that says much would fill the disk
 
 
 async def _listed(session: Any) -> list[Any]:
