@@ -7,6 +7,7 @@
     │   ├── EngineError      an engine can't be started, or died for good
     │   ├── ModelError       the model's server can't be reached or answers with a fault
     │   │   ├── ContextTooLong   the messages exceed the model's context
+    │   │   ├── GivenUp          the server was too slow, and may still be at work on the reply
     │   │   └── Refused      the server won't serve us: key, payment, unknown model
     │   ├── SandboxError     the sandbox itself broke (not the code in it)
     │   ├── PackageError     a package can't be installed for the agent's code
@@ -68,6 +69,10 @@ class ModelError(HearthError):
 
 class ContextTooLong(ModelError):
     """The messages and the reply's length together exceed the model's context."""
+
+
+class GivenUp(ModelError):
+    """The server was too slow, or said nothing at all; it may still be at work on the reply."""
 
 
 class Refused(ModelError):

@@ -48,13 +48,17 @@ class Bill:
         if delta.token_usage is not None:
             self._counted = delta.token_usage.input_tokens, delta.token_usage.output_tokens
 
-    def end(self) -> None:
+    def end(self, *, failed: bool = False) -> None:
         """The reply is over, or broke off: the book is set right.
 
-        Where nothing of it was heard its most stays: a provider may have thought unseen.
+        Where nothing of it was heard its most stays, as a provider may have thought unseen; or
+        nothing does, if the server itself `failed`.
         """
+        heard = bool(self._counted or self._heard)
         sent, received = self._counted or (self._input, -(-self._heard // _LETTERS))
-        for number in self._numbers if self._counted or self._heard else ():
+        if failed and not heard:
+            sent = 0
+        for number in self._numbers if heard or failed else ():
             last = number == self._numbers[-1]
             self._ledger.end(number, self._limits, sent, received if last else 0)
         self._numbers = []

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 import httpx
 
-from errors import ContextTooLong, ModelError, Refused
+from errors import ContextTooLong, GivenUp, ModelError, Refused
 
 Again = Literal["no", "connection", "broken", "busy", "failed", "adapted"]
 
@@ -102,7 +102,7 @@ class Server:
 
     def too_slow(self, seconds: float, partial: object) -> ModelError:
         """The deadline has passed."""
-        return ModelError(
+        return GivenUp(
             f"The model's reply took longer than {seconds:g} seconds.",
             fix="Raise HEARTH_REQUEST_TIMEOUT_SECONDS, lower HEARTH_MAX_TOKENS, or take a faster "
             "engine.",
@@ -126,7 +126,7 @@ class Server:
     def silent(self, seconds: float) -> Fault:
         """Nothing came for so long that another server is asked."""
         return Fault(
-            ModelError(
+            GivenUp(
                 f"The model's server at {self.address} said nothing for {seconds:g} seconds.",
                 fix="Look at the server's log: it may hang, or have too much to do.",
             )

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from errors import Cancelled, ContextTooLong, EngineError, HearthError, ModelError
+from errors import Cancelled, ContextTooLong, EngineError, GivenUp, HearthError, ModelError
 from serving.bill import Bill
 from serving.chat import STALL_SECONDS, ChatModel
 from serving.families import Family
@@ -163,6 +163,7 @@ class RoutedModel(StreamingModel):
         self._set_patience(place, client)
         bill = self._bill(place)
         bill.begin(messages, self.max_tokens)
+        failed = False
         try:
             for delta in client.generate_stream(messages, cancel=cancel):
                 bill.hear(delta)
@@ -170,14 +171,16 @@ class RoutedModel(StreamingModel):
                     self._route.answered(place)
                 yield delta
         except ContextTooLong:
+            failed = True
             self._route.answered(place)
             raise
         except (ModelError, EngineError) as error:
+            failed = not isinstance(error, GivenUp)
             if self._only is None:
                 self._route.failed(place, error)
             raise
         finally:
-            bill.end()
+            bill.end(failed=failed)
 
     def _set_patience(self, place: Place, client: ChatModel) -> None:
         """How long this place is waited for: less where another can answer as well."""

@@ -194,9 +194,11 @@ def test_what_does_not_fit_now_may_fit_soon(tmp_path: Path) -> None:
         ([Turn("four")], 20, 2),
         ([Turn(status=429), Turn(status=500), Turn("four")], 20, 2),
         ([Turn(status=401)], 0, 0),
+        ([Turn(fault="drop", after=-1)], 0, 0),
+        ([Turn("x", fault="error_event", after=0)], 0, 0),
         ([Turn(fault="silence", after=-1)], 100_000, 8192),  # it may have thought unseen
     ],
-    ids=["served", "served in the end", "refused", "never heard of"],
+    ids=["served", "served in the end", "refused", "cut", "failed", "never heard of"],
 )
 def test_the_bill_has_what_was_served(
     two: Two, tmp_path: Path, turns: list[Turn], most: int, least: int
