@@ -4,7 +4,6 @@ import contextlib
 import logging
 import uuid
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -29,8 +28,10 @@ from sandbox.executor import SandboxExecutor
 from sandbox.files import Quota
 from sandbox.install import Packages
 from sandbox.selftest import Verdict
+from serving.aside import Aside
 from serving.engines import Endpoint, answers_health
 from serving.families import Family
+from serving.place import Place
 from serving.progress import Measure
 from serving.route import Route
 from serving.router import RoutedModel
@@ -78,21 +79,29 @@ class Hearth:
     def start(self) -> "Hearth":
         """Open a model and wait until it answers. Does nothing where it has been started."""
         if self._route is None:
+            try:
+                startup = self.begin()
+                _ = self.verdict  # takes a second, and the engine longer
+                startup.wait()
+            except BaseException:
+                self.stop()
+                raise
+        return self
+
+    def begin(self) -> Aside[Place]:
+        """Like `start`, without waiting for the model: that is opened on a thread of its own, and
+        the runs of sessions wait for it. Returns that work; runs that waited end with its fault."""
+        if self._route is None:
             check_data_dir(self.settings.data_dir)
             # Its every retry would be a line on the user's terminal.
             logging.getLogger("stamina").setLevel(logging.ERROR)
-            with contextlib.ExitStack() as undo:  # what was started before something failed
-                undo.callback(self._servers.close)
+            try:
                 self._servers.connect()
-                route = Route(self.settings, say=self._on_progress, measure=self._on_measure)
-                undo.callback(route.stop)
-                with ThreadPoolExecutor(1) as aside:
-                    tested = aside.submit(lambda: self.verdict)  # the engine takes longer anyhow
-                    route.start()
-                    tested.result()
-                undo.pop_all()
-            self._route = route
-        return self
+            except BaseException:
+                self._servers.close()
+                raise
+            self._route = Route(self.settings, say=self._on_progress, measure=self._on_measure)
+        return self._route.startup or self._route.begin()
 
     def stop(self) -> None:
         """Stop the engines and the MCP servers that this Hearth started."""
@@ -143,7 +152,7 @@ class Hearth:
 
         `pinned`: the one that does at present, and no other in its place.
         """
-        if not (pinned or self.route.strict):
+        if not pinned and (self.route.present is None or not self.route.strict):
             return RoutedModel(self.route)
         _ = self.endpoint  # the one there is may be gone for good
         return RoutedModel(self.route, only=self.route.present)

@@ -7,6 +7,7 @@ A prompt that its server finds too long is made shorter; where a model object st
 import threading
 import time
 from collections.abc import Callable, Generator, Sequence
+from functools import partial
 from typing import Any
 
 from smolagents import Model
@@ -16,7 +17,7 @@ from smolagents.models import ChatMessageStreamDelta
 from agent import events
 from agent.compaction import Compaction, Window
 from agent.context import Step
-from agent.manner import Manner, settle
+from agent.manner import Manner, Patience, settle
 from errors import ContextTooLong, EngineError, HearthError, ModelError
 
 MOST_COMPACTIONS = 4
@@ -29,7 +30,7 @@ class Conversation:
     """Asks the model of one session for its replies, which become events as they come.
 
     `manner` says how the model is talked to, and `manner_of` how one of another family is, by its
-    name. `window` is what of the conversation it is sent.
+    name. `window` is what of the conversation it is sent, `patience` times the waits for a model.
     """
 
     def __init__(
@@ -44,6 +45,7 @@ class Conversation:
         self.manner, self._manner_of = manner, manner_of
         self._model, self._emit, self._cancel = model, emit, cancel
         self._first_task = ""
+        self.patience = Patience()
         self.window = self._new_window()
 
     def open(self, task: str) -> str:
@@ -67,7 +69,9 @@ class Conversation:
 
     def _settle(self, step: Step, failed: HearthError | None) -> None:
         """Which model answers, where there are several; raises `failed` where there are not."""
-        change = settle(self._model, failed, self._cancel)
+        tell = partial(events.ModelStarting.of, step.step_number)
+        with self.patience:
+            change = settle(self._model, failed, self._cancel, lambda p: self._emit(tell(p)))
         if change is None:
             return
         if self._manner_of is not None:

@@ -49,6 +49,26 @@ class StepStarted:
 
 
 @dataclass(frozen=True)
+class ModelStarting:
+    """The step waits for a model that is being started. `phase` is what is being done, `done` of
+    `total` bytes of it (0: unknown), `seconds_left` the time left of it; `text` says all that."""
+
+    step: int
+    phase: str
+    text: str
+    done: int = 0
+    total: int = 0
+    seconds_left: float | None = None
+    type: str = "model_starting"
+
+    @classmethod
+    def of(cls, step: int, progress: Any) -> "ModelStarting":
+        """The event for a `serving.progress.Progress`."""
+        p = progress
+        return cls(step, p.what, p.text, p.done, p.total, p.seconds_left)
+
+
+@dataclass(frozen=True)
 class ThinkingDelta:
     """A piece of the model's thinking, as it streams."""
 
@@ -303,6 +323,7 @@ class RunFinished:
 Event = (
     RunStarted
     | StepStarted
+    | ModelStarting
     | ThinkingDelta
     | TextDelta
     | ModelReplied

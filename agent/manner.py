@@ -1,5 +1,6 @@
 """How the model that answers is talked to, and the change to another one in the middle of a run."""
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -23,16 +24,42 @@ class Manner:
         return made if isinstance(made, str) else made(task)
 
 
-def settle(model: Any, failed: Exception | None, cancel: Any) -> Any:
+class Patience:
+    """Times the waits for a model, a `with` block each: they are none of a run's own time."""
+
+    def __init__(self) -> None:
+        self.begin_run()
+
+    def begin_run(self) -> None:
+        """Count from zero."""
+        self._waited, self._since = 0.0, 0.0
+
+    def __enter__(self) -> None:
+        self._since = time.monotonic()
+
+    def __exit__(self, *_: object) -> None:
+        self._waited, self._since = self.waited_seconds, 0.0
+
+    @property
+    def waited_seconds(self) -> float:
+        """All waits so far, the one under way too. May be asked from any thread."""
+        since = self._since
+        return self._waited + (time.monotonic() - since if since else 0.0)
+
+
+def settle(
+    model: Any, failed: Exception | None, cancel: Any, tell: Callable[[Any], None] | None = None
+) -> Any:
     """Have a model object that stands for several choose which of them answers next.
 
-    It has a method `settle(failed, cancel=…)`, which returns the change, or None, and raises where
-    none can answer. `failed` is the fault of the reply that was just asked for; it is raised where
-    the object stands for one model only.
+    It has a method `settle(failed, cancel=…, tell=…)`, which returns the change, or None, and
+    raises where none can answer. `failed` is the fault of the reply that was just asked for; it is
+    raised where the object stands for one model only. `tell` hears of a model that is being
+    started how far it is.
     """
     choose = getattr(model, "settle", None)
     if choose is not None:
-        return choose(failed, cancel=cancel)
+        return choose(failed, cancel=cancel, tell=tell)
     if failed is not None:
         raise failed
     return None

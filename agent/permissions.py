@@ -133,14 +133,14 @@ class PermissionDesk:
                 raise Denied(f"The user has denied this call of {tool}.", _REFUSED)
             if self._nobody or self.patience_seconds <= 0:
                 raise self._nobody_there(tool, rule)
-            question = PermissionAsked(
-                self._step(), uuid.uuid4().hex[:12], tool, given, rule, grant
-            )
-            if len(shown_call(question)) > MOST_CHARS:
+            if len(call) > MOST_CHARS:
                 raise Denied(
                     f"This call of {tool} {NEEDS_A_YES}, and is too long to be read.",
                     "Call it with less.",
                 )
+            question = PermissionAsked(
+                self._step(), uuid.uuid4().hex[:12], tool, given, rule, grant
+            )
             said = self._wait(question)
             if said == "deny":
                 self._denied.add(call)

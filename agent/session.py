@@ -278,6 +278,7 @@ class Session:
         clock = time.monotonic()
         over = threading.Event()
         self.permissions.begin_run()
+        self._agent.conversation.patience.begin_run()
         self._agent.open(_starts(self.events)[0].task)
         try:
             threading.Thread(target=self._keep_time, args=(over,), daemon=True).start()
@@ -345,10 +346,17 @@ class Session:
     # -- helpers ------------------------------------------------------------------------
 
     def _keep_time(self, over: threading.Event) -> None:
-        """Stop the run when its time is up; the time in which the user is asked doesn't count."""
+        """Stop the run when its time is up; the time in which the user is asked, or a model is
+        started, doesn't count."""
         ends = time.monotonic() + self.limits.run_timeout_seconds
-        while not over.wait(max(0.05, ends + self.permissions.waited_seconds - time.monotonic())):
-            if time.monotonic() >= ends + self.permissions.waited_seconds:
+
+        def left() -> float:
+            patience = self._agent.conversation.patience
+            waited = self.permissions.waited_seconds + patience.waited_seconds
+            return ends + waited - time.monotonic()
+
+        while not over.wait(max(0.05, left())):
+            if left() <= 0:
                 with self._log.changed:
                     if not over.is_set():  # and this is no later run
                         self._out_of_time = True

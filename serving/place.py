@@ -9,7 +9,8 @@ import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 
-from errors import EngineError, HearthError
+from errors import HearthError
+from serving.aside import Aside
 from serving.breaker import Breaker
 from serving.families import Family, family_for
 from serving.faults import Names
@@ -19,7 +20,6 @@ from settings import Settings
 from settings.of_route import NOTHING_SET
 
 PROBE_SECONDS = 3.0
-_WAIT_SECONDS = 0.1
 
 
 class Place(ABC):
@@ -43,7 +43,7 @@ class Place(ABC):
         self.breaker = Breaker()
         self.endpoint: Endpoint | None = None
         self._lock = threading.Lock()
-        self._opening: _Opening | None = None
+        self._opening: Aside[Endpoint] | None = None
 
     @property
     def model_id(self) -> str:
@@ -74,16 +74,15 @@ class Place(ABC):
             if self.endpoint is not None:
                 return self.endpoint
             if self._opening is None:
-                self._opening = _Opening(lambda: self._open(say), f"open {self.name}")
+                self._opening = Aside(lambda: self._open(say), f"open {self.name}")
             opening = self._opening
-        opening.wait(go_on)
-        with self._lock:
-            if self._opening is opening:
-                self._opening = None
-                self.endpoint = opening.endpoint
-        if opening.endpoint is None:
-            raise opening.fault or EngineError(f"{self.name} was not opened.")
-        return opening.endpoint
+        try:
+            return opening.wait(go_on)
+        finally:
+            with self._lock:
+                if self._opening is opening and opening.over:
+                    self._opening = None
+                    self.endpoint = opening.result
 
     def check(self) -> None:  # noqa: B027 - most places are never known to be gone
         """Raise EngineError once the place is gone for good."""
@@ -127,28 +126,3 @@ class Place(ABC):
 
     @abstractmethod
     def _open(self, say: Say) -> Endpoint: ...
-
-
-class _Opening:
-    """An opening under way, on a thread of its own: those who wait for it can stop waiting."""
-
-    def __init__(self, work: Callable[[], Endpoint], name: str) -> None:
-        self.endpoint: Endpoint | None = None
-        self.fault: HearthError | None = None
-        self._work = work
-        self._done = threading.Event()
-        threading.Thread(target=self._run, name=name, daemon=True).start()
-
-    def _run(self) -> None:
-        try:
-            self.endpoint = self._work()
-        except HearthError as error:
-            self.fault = error
-        except Exception as error:  # noqa: BLE001 - who waits is on another thread
-            self.fault = EngineError(f"It could not be opened: {type(error).__name__}: {error}")
-        finally:
-            self._done.set()
-
-    def wait(self, go_on: Callable[[], None]) -> None:
-        while not self._done.wait(_WAIT_SECONDS):
-            go_on()

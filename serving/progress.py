@@ -1,6 +1,6 @@
 """How far the start of an engine has come: what it is doing, bytes done and to do, time left.
 
-The supervisor tells it as numbers (`Progress`), for whoever draws them; `Paced` makes lines of
+The supervisor tells it as numbers (`Progress`), for whoever draws them; `lines` makes lines of
 them for whoever does not.
 """
 
@@ -91,17 +91,20 @@ class Meter:
 
 
 class Paced:
-    """Progress as lines: one when it does something else, then one every few seconds."""
+    """Passes progress on now and then: when it does something else, then every few seconds."""
 
-    def __init__(
-        self, say: Callable[[str], None], clock: Callable[[], float] = time.monotonic
-    ) -> None:
-        self._say, self._clock = say, clock
+    def __init__(self, tell: Measure, clock: Callable[[], float] = time.monotonic) -> None:
+        self._tell, self._clock = tell, clock
         self._what, self._said = "", 0.0
 
     def __call__(self, progress: Progress) -> None:
-        """Say it, if it is time."""
+        """Tell it, if it is time."""
         now = self._clock()
         if progress.what != self._what or now - self._said >= _LINE_EVERY_SECONDS:
             self._what, self._said = progress.what, now
-            self._say(str(progress))
+            self._tell(progress)
+
+
+def lines(say: Callable[[str], None]) -> Measure:
+    """Progress as lines, of which `say` hears one every few seconds."""
+    return Paced(lambda progress: say(str(progress)))

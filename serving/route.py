@@ -4,13 +4,15 @@ One for a whole Hearth: what one session learns of an endpoint, all know. `servi
 the model that a session talks to.
 """
 
+import threading
 from collections.abc import Callable, Mapping
 from functools import partial
 from types import MappingProxyType
 
 from pydantic import SecretStr
 
-from errors import EngineError, HearthError, InputError, ModelError, Refused
+from errors import Cancelled, EngineError, HearthError, InputError, ModelError, Refused
+from serving.aside import Aside
 from serving.breaker import MOST_SECONDS
 from serving.engines import ENGINES, Engine
 from serving.ledger import Ledger, LimitReached
@@ -18,7 +20,7 @@ from serving.link import Quirks
 from serving.place import Place
 from serving.place_endpoint import EndpointPlace
 from serving.place_engine import EnginePlace, LocalPlace
-from serving.progress import Measure
+from serving.progress import Measure, Progress, lines
 from serving.providers import PROVIDERS
 from serving.row import Say
 from settings import BUNDLED_MODEL, Settings
@@ -32,8 +34,9 @@ class Route:
     """The places of `settings.route`. `say` is told, line by line, how one comes up, `measure` how
     far it is.
 
-    `notice` says, after `start`, what was asked for and passed over, or is empty. Raises
-    SettingsError for a family that does not exist.
+    `notice` says, after `start`, what was asked for and passed over, or is empty; `progress` how
+    far the opening of a place is at present, if one is measured; `startup` is what `begin` began.
+    Raises SettingsError for a family that does not exist.
     """
 
     def __init__(
@@ -45,10 +48,14 @@ class Route:
         engines: Mapping[str, Engine] = ENGINES,
     ) -> None:
         self.settings = settings
-        self.places = places_of(settings, engines, measure)
+        self._say = say or (lambda _: None)
+        self._measure = measure or lines(self._say)
+        self.places = places_of(settings, engines, self._hear)
         self.ledger = Ledger(settings.data_dir / "route.db")
         self.notice = ""
-        self._say = say or (lambda _: None)
+        self.progress: Progress | None = None
+        self.startup: Aside[Place] | None = None
+        self._stopped = threading.Event()
         for place in self.places:
             _ = place.family
 
@@ -77,7 +84,7 @@ class Route:
         """
         passed: dict[Place, HearthError] = {}
         for number, place in enumerate(self.places, start=1):
-            fault = self._try(place, lambda: None)
+            fault = self._try(place, self._raise_if_stopped)
             if fault is None:
                 self.notice = _passed_over(passed, place)
                 return place
@@ -87,8 +94,14 @@ class Route:
                 self._say(f"{place.name} can't be used: {fault.message}")
         raise self._nobody(passed)
 
+    def begin(self) -> Aside[Place]:
+        """`start`, on a thread of its own. Who needs a model meanwhile waits for it."""
+        self.startup = Aside(self.start, "start of the route")
+        return self.startup
+
     def stop(self) -> None:
         """Close all places; engines that were started for them end."""
+        self._stopped.set()
         for place in self.places:
             place.close()
 
@@ -103,11 +116,13 @@ class Route:
         With `only` that one, whatever went before.
 
         Raises EngineError, which lists every place with its reason, where there is none, or the
-        one reason there is.
+        one reason there is. While the route starts it waits for that, and fails as that does.
         """
+        if self.startup is not None and not self.startup.over:
+            self.startup.wait(go_on)
         if only is not None:
             self.ledger.check(only.name, only.limits)
-            only.open(self._say, go_on)
+            self._open(only, go_on)
             return only
         faults: dict[Place, HearthError] = {}
         for anyhow in (False, True):  # rather one that is out for a while than none
@@ -155,7 +170,7 @@ class Route:
             if place.paid:
                 self.ledger.check(place.name, place.limits, place.most_tokens)
             if place.endpoint is None:
-                place.open(self._say, go_on)
+                self._open(place, go_on)
             elif was_well:
                 place.check()
             else:
@@ -166,6 +181,20 @@ class Route:
             self.failed(place, error)
             return error
         return None
+
+    def _open(self, place: Place, go_on: Callable[[], None]) -> None:
+        try:
+            place.open(self._say, go_on)
+        finally:
+            self.progress = None
+
+    def _hear(self, progress: Progress) -> None:
+        self.progress = progress
+        self._measure(progress)
+
+    def _raise_if_stopped(self) -> None:
+        if self._stopped.is_set():
+            raise Cancelled("Hearth was stopped.")
 
     def _nobody(self, faults: Mapping[Place, HearthError]) -> HearthError:
         told = {place: fault for place, fault in faults.items() if not place.optional} or faults

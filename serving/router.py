@@ -18,6 +18,7 @@ from serving.families import Family
 from serving.link import open_gate
 from serving.model import Message, ReplyDelta, StreamingModel, refuse_unused
 from serving.place import Place
+from serving.progress import Measure, Paced
 from serving.retries import GivesUp
 from serving.route import BUNDLED_SAYS, Route
 from serving.row import Endpoint
@@ -68,12 +69,17 @@ class RoutedModel(StreamingModel):
         return [place.family for place in places]
 
     def settle(
-        self, failed: HearthError | None = None, *, cancel: threading.Event | None = None
+        self,
+        failed: HearthError | None = None,
+        *,
+        cancel: threading.Event | None = None,
+        tell: Measure | None = None,
     ) -> Change | None:
         """Choose who gives the next reply; returns the change, if it is another than before.
 
-        `failed` is the fault that the reply just asked for ended with. Raises it, or an error
-        that lists the route, where nobody is left to answer; Cancelled once `cancel` is set.
+        `failed` is the fault that the reply just asked for ended with; `tell` hears now and then
+        how far an engine is that has to be waited for. Raises `failed`, or an error that lists the
+        route, where nobody is left to answer; Cancelled once `cancel` is set.
         """
         if failed is None:
             self._failed = dict(self._too_small)
@@ -82,20 +88,31 @@ class RoutedModel(StreamingModel):
             if self._only is not None or self._left < _LEAST_SECONDS:
                 raise failed
             self._exclude(failed)
-        began = time.monotonic()
+        began, heard = time.monotonic(), Paced(tell) if tell is not None else None
+
+        def go_on() -> None:
+            if cancel is not None and cancel.is_set():
+                raise Cancelled
+            progress = self._route.progress
+            if heard is not None and progress is not None:
+                heard(progress)
+
         try:
-            place = self._route.choose(lambda: _go_on(cancel), self._failed, self._only)
+            place = self._route.choose(go_on, self._failed, self._only)
         except EngineError:
             if isinstance(failed, ContextTooLong):
                 raise failed from None
             raise
         self._deadline += time.monotonic() - began  # an engine that had to be started
-        before, model_before = self._place, str(self.model_id)
+        before, model_before, first = self._place, str(self.model_id), self._client is None
+        family_before = self.family
         self._take(place)
         self._settled = True
-        if place is before and self.model_id == model_before:
+        # Before its first answer a server may go by another name, which is no news.
+        known = first and self.family == family_before
+        if place is before and (self.model_id == model_before or known):
             return None
-        reason = self._reason(before, place, failed)
+        reason = self._reason(before, place, failed, first)
         return Change(
             model_before, before.name, str(self.model_id), place.name, self.family.name, reason
         )
@@ -211,11 +228,11 @@ class RoutedModel(StreamingModel):
                 if place.family.remembers_turns:
                     self._too_small[place] = failed
 
-    def _reason(self, before: Place, after: Place, failed: HearthError | None) -> str:
+    def _reason(self, before: Place, after: Place, failed: HearthError | None, first: bool) -> str:
         if before is after:
             return f"{after.name} answers as another model."
         if failed is None and before.breaker.state == "closed":
-            return f"{after.name} answers again."
+            return f"{after.name} comes first." if first else f"{after.name} answers again."
         why = failed.message if failed is not None else before.breaker.reason
         why = why or f"{before.name} can't answer."
         return f"{why} {BUNDLED_SAYS}" if after.bundled else why
@@ -262,8 +279,3 @@ class RoutedModel(StreamingModel):
         self.model_id, self.family = self._client.model_id, self._client.family
         self.max_tokens = self._client.max_tokens
         self.thinking_tokens = self._client.thinking_tokens
-
-
-def _go_on(cancel: threading.Event | None) -> None:
-    if cancel is not None and cancel.is_set():
-        raise Cancelled

@@ -20,7 +20,7 @@ from errors import Cancelled, EngineError
 from serving.deaths import Deaths
 from serving.engines import ENGINES, Endpoint, Engine, chosen_engine, engine_row
 from serving.launch import Launch
-from serving.progress import Measure, Paced, duration
+from serving.progress import Measure, duration, lines
 from serving.starter import Starter
 from serving.state import NOBODY, EngineState, Record, Use, end
 from settings import Settings
@@ -59,7 +59,7 @@ class Supervisor:
         self.failure: EngineError | None = None
         self.log: Path | None = None
         self._say = on_progress or (lambda _: None)
-        self._measure = on_measure or Paced(self._say)
+        self._measure = on_measure or lines(self._say)
         self._engines = engines
         self._deaths = Deaths(max_deaths, within_seconds)
         self._stopping = threading.Event()

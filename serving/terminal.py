@@ -19,7 +19,7 @@ from rich.progress import (
 from rich.progress import Progress as Bar
 from rich.text import Text
 
-from serving.progress import Paced, Progress, duration
+from serving.progress import Progress, duration, lines
 
 
 class StartDisplay:
@@ -35,7 +35,7 @@ class StartDisplay:
     def __init__(self, console: Console | None = None, style: str = "") -> None:
         self._console = console or Console(stderr=True, highlight=False)
         self._style = style
-        self._lines = Paced(self.say)
+        self._lines = lines(self.say)
         self._bar: Bar | None = None
         self._drawing = False
 
@@ -49,8 +49,14 @@ class StartDisplay:
         value: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        self.end()
+
+    def end(self) -> None:
+        """The start is over: end the bar. May be called from any thread, and twice."""
         self._drawing = False
-        self._end_bar()
+        bar, self._bar = self._bar, None
+        if bar is not None:
+            bar.stop()
 
     def say(self, line: str) -> None:
         """Print a line, above the bar if there is one."""
@@ -73,11 +79,6 @@ class StartDisplay:
             total=progress.total or None,
             left=progress.seconds_left,
         )
-
-    def _end_bar(self) -> None:
-        bar, self._bar = self._bar, None
-        if bar is not None:
-            bar.stop()
 
 
 class _Measured(ProgressColumn):

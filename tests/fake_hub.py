@@ -2,12 +2,15 @@
 
 It serves one model's folder under any name; the name of the repository chooses the fault:
 `missing`, `gated`, `refused` (the token), `private`, `slow` (in small pieces), `cut` (the
-connection breaks once in the middle of the weights), `dead` (it breaks every time), `damaged`
+connection breaks once in the middle of the weights), `dead` (it breaks every time), `held` (half
+of the weights, and the rest once `go_on` is set), `damaged`
 (wrong bytes of the right length, the first time), `rotten` (every time), `down` (503).
 """
 
+import contextlib
 import hashlib
 import json
+import threading
 import time
 from collections import Counter
 from http.server import BaseHTTPRequestHandler
@@ -19,7 +22,9 @@ WEIGHTS = "model.safetensors"
 TOKEN = "hf_abcdefghijklmnopqrstuvwxyz012345"
 
 
-def hub_handler(folder: Path, asked: Counter[str]) -> type[BaseHTTPRequestHandler]:
+def hub_handler(
+    folder: Path, asked: Counter[str], go_on: threading.Event | None = None
+) -> type[BaseHTTPRequestHandler]:
     """A handler that serves `folder`; `asked` counts the requests for each repository's weights."""
 
     class Hub(BaseHTTPRequestHandler):
@@ -113,6 +118,12 @@ def hub_handler(folder: Path, asked: Counter[str]) -> type[BaseHTTPRequestHandle
                 self.wfile.write(data[: len(data) // 2])
                 self.wfile.flush()
                 self.close_connection = True
+            elif weights and self.fault == "held":
+                self.wfile.write(data[: len(data) // 2])
+                self.wfile.flush()
+                assert go_on is not None and go_on.wait(120)
+                with contextlib.suppress(ConnectionError):  # the client may have begun anew
+                    self.wfile.write(data[len(data) // 2 :])
             elif weights and self.fault == "slow":
                 for at in range(0, len(data), len(data) // 8 or 1):
                     self.wfile.write(data[at : at + (len(data) // 8 or 1)])

@@ -5,7 +5,8 @@ It starts in a tenth of a second, so that a test can kill it many times. Run as
 FAULT: `exit` ends at once with an error, `silent` never listens, `stubborn` ignores SIGTERM
 and starts a child that does too, `refuses` answers completions with 500, `garbage` says
 `!!!!`, as a model does whose half-precision numbers overflow. `steps:N` answers a task that counts
-in N steps of code, slowly, and then states the number N.
+in N steps of code, slowly, and then states the number N. `until:PATH` listens once there is such
+a file.
 """
 
 import json
@@ -15,6 +16,7 @@ import subprocess
 import sys
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 PORT, MODEL = int(sys.argv[1]), sys.argv[2]
 FAULT = sys.argv[3] if len(sys.argv) > 3 else ""
@@ -66,6 +68,8 @@ class Handler(BaseHTTPRequestHandler):
 if __name__ == "__main__":
     if FAULT == "exit":
         sys.exit("torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 14.00 GiB")
+    while FAULT.startswith("until:") and not Path(FAULT.partition(":")[2]).exists():
+        time.sleep(0.05)
     if FAULT == "silent":
         sys.stderr.write("thinking about it\n")
         time.sleep(600)

@@ -299,8 +299,6 @@ def test_what_is_too_long_to_read_is_not_asked() -> None:
     desk = PermissionDesk(5)
     with pytest.raises(Denied, match="too long to be read"):
         desk.ask("send_mail", {"text": "x" * MOST_CHARS}, "changes=ask", "send_mail")
-    with pytest.raises(Denied, match="too long to be read"):  # and the page would cut it
-        desk.ask("send_mail", {"text": "\x7f" * (MOST_CHARS // 4)}, "changes=ask", "send_mail")
 
 
 def test_an_answer_that_is_none() -> None:

@@ -1,10 +1,6 @@
 """The whole of it: the bundled model on the real engine, the real sandbox, the real app."""
 
-import os
-import re
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -16,8 +12,9 @@ import pytest
 from agent.build import Hearth
 from agent.events import RunFinished, ThinkingDelta
 from settings import load_settings
+from tests.app_help import App
+from tests.engine_help import eventually
 
-ROOT = Path(__file__).resolve().parent.parent
 QUESTION, ANSWER = "What is 17% of 2480, plus 3 squared?", "430.6"
 
 
@@ -89,65 +86,28 @@ def test_a_second_hearth_uses_the_same_engine(hearth: Hearth) -> None:
     assert answer(hearth, QUESTION).answer == ANSWER
 
 
-class App:
-    """`python app.py` in a process of its own."""
-
-    def __init__(self, data_dir: Path, port: int = 0) -> None:
-        environment = {**os.environ, "HEARTH_DATA_DIR": str(data_dir), "HEARTH_PORT": str(port)}
-        self.process = subprocess.Popen(
-            [sys.executable, "app.py"],
-            cwd=ROOT,
-            env=environment,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        self.said = ""
-
-    def address(self) -> str:
-        assert self.process.stderr
-        for line in self.process.stderr:
-            self.said += line
-            if found := re.search(r"Hearth is at (http://\S+)", line):
-                return found[1]
-        raise AssertionError(f"the app ended:\n{self.said}")
-
-    def end(self, number: int) -> list[psutil.Process]:
-        """Send a signal and give the processes that are left after five seconds."""
-        family = [*psutil.Process(self.process.pid).children(recursive=True)]
-        self.process.send_signal(number)
-        self.process.wait(15)
-        assert self.process.stderr
-        self.said += self.process.stderr.read()
-        self.process.stderr.close()
-        return psutil.wait_procs(family, timeout=5)[1]
-
-
 def test_the_app_comes_up_and_goes_down(hearth: Hearth, data_dir: Path) -> None:
-    app = App(data_dir)
+    app = App(HEARTH_DATA_DIR=str(data_dir))
     url = app.address()
     try:
         assert url.startswith("http://127.0.0.1:")
         assert "Hearth" in httpx.get(url).text
-        assert httpx.get(url + "/readyz").json() == {"status": "ok"}
-        second = App(data_dir, int(url.rsplit(":", 1)[1]))
-        with pytest.raises(AssertionError):
-            second.address()
-        assert second.process.wait(10) == 2
-        assert f"Hearth already runs at {url}" in second.said and "HEARTH_PORT" in second.said
-        assert second.process.stderr
-        second.process.stderr.close()
+        assert eventually(lambda: httpx.get(url + "/readyz").json() == {"status": "ok"})
+        second = App(HEARTH_DATA_DIR=str(data_dir), HEARTH_PORT=url.rsplit(":", 1)[1])
+        said = second.ended()
+        assert second.process.returncode == 2
+        assert f"Hearth already runs at {url}" in said and "HEARTH_PORT" in said
     finally:
-        left = app.end(signal.SIGTERM)
+        left = app.end()
     assert not left
     assert "Traceback" not in app.said
     assert hearth.ready(), "the engine was another's"
 
 
 def test_nothing_is_orphaned_when_the_app_is_killed(tmp_path: Path) -> None:
-    app = App(tmp_path / "data")
+    app = App(HEARTH_DATA_DIR=str(tmp_path / "data"))
     url = app.address()
+    assert eventually(lambda: httpx.get(url + "/readyz").status_code == 200, 120)
     engines = [p for p in psutil.Process(app.process.pid).children(recursive=True)]
     assert len(engines) >= 2, "the guard and the engine"
-    assert httpx.get(url + "/readyz").status_code == 200
     assert app.end(signal.SIGKILL) == []

@@ -39,7 +39,7 @@ def test_the_time_left_goes_by_the_speed_of_the_last_while() -> None:
 
 def test_lines_are_paced() -> None:
     clock, said = Clock(), []
-    paced = Paced(said.append, clock)
+    paced = Paced(lambda progress: said.append(str(progress)), clock)
     for clock.now in (0, 1, 2, 5, 6):
         paced(Progress("downloading", int(clock.now), 10, clock.now))
     paced(Progress("loading weights", seconds=6.5))

@@ -45,22 +45,6 @@ from tools.convert_units import ConvertUnits
         ("integrate(x^2, (x, 0, 1))", "1/3 ≈ 0.333333333333333"),
         ("N(pi, 30)", "3.14159265358979323846264338328"),
         ("3 < 2", "False"),
-        ("sum(n^2, n, 1, 10)", "385"),
-        ("sum(1/n^2, (n, 1, oo))", "pi**2/6 ≈ 1.64493406684823"),
-        ("sum([1, 2, 3]) + sum(4, 5)", "15"),
-        ("integrate(x^2, x, 0, 3)", "9"),
-        ("product(n, n, 1, 5)", "120"),
-        ("min([3, 1]) + max(4, 2)", "5"),
-        ("cbrt(-8)", "-2"),
-        ("7!!", "105"),
-        ("1 1/2 * 3", "4.5"),
-        ("17 mod 5 + 7 x 8", "58"),
-        ("10 choose 3", "120"),
-        ("50% + 25%", "0.75"),
-        ("200*(1 + 10%)", "220"),
-        ("solve(x^2 = 4, x)", "[-2, 2]"),
-        ("solve([x + y = 3, x - y = 1], [x, y])", "x = 2, y = 1"),
-        ("10^-301", f"1/1{'0' * 301} ≈ 1.00000000000000e-301"),
     ],
 )
 def test_results(expression: str, result: str) -> None:
@@ -84,9 +68,7 @@ def test_integers_agree_with_python(a: int, b: int, sign: str) -> None:
         ("height * 2", "'height' has no value"),
         ("x + y = 3", "several unknowns"),
         ("foo(2)", "no function foo"),
-        ("9**9**9", "about 5e[+]08 digits; ask for less"),
-        ("200 + 10%", r"10% of what\? Write 200\*\(1 \+ 10%\)"),
-        ("sum(k, 1, 10)", r"written sum\(n\^2, n, 1, 10\)"),
+        ("9**9**9", "about 5e[+]08 digits"),
         ("(" * 300 + "1" + ")" * 300, "no expression|too deeply"),
         ("-" * 200 + "1", "too deeply|no expression"),
     ],
@@ -113,7 +95,7 @@ def test_refusals_are_in_words(expression: str, said: str) -> None:
     ],
 )
 def test_nothing_is_run_as_python(expression: str) -> None:
-    with pytest.raises(ValueError, match=r"no function|doesn't know|no expression|has no value"):
+    with pytest.raises(ValueError, match=r"no function|doesn't know|no expression"):
         compute(expression)
 
 
@@ -162,12 +144,6 @@ def test_refused_before_a_process_is_asked(expression: str, said: str) -> None:
         ("100 °F in °C", "100 degree_Fahrenheit ≈ 37.7777777778 degree_Celsius"),
         ("10 kg * 9.81 m/s^2 in N", "98.1 newton"),
         ("(3 ft)^2 in m^2", "0.83612736 meter²"),
-        ("5 ft 11 in in cm", "180.34 centimeter"),
-        ("60 in in cm", "152.4 centimeter"),
-        ("3 hours 20 min in s", "12000 second"),
-        ("6 lb, 4 oz in kg", "2.8349523125 kilogram"),
-        ("2 hours 30 min + 45 min in hours", "3.25 hour"),
-        ("1 1/2 cups in ml", "354.88235475 milliliter"),
     ],
 )
 def test_quantities(expression: str, result: str) -> None:
@@ -235,7 +211,6 @@ def test_units_with_several_meanings_say_so(
         (1, "m" * 300, "m", "too long"),
         ("1e999999", "m", "km", "no number"),
         (0, "mpg", "l/100km", "more than 0"),
-        (6, "ft 2 in", "cm", "no unit: .* Several together go to calculate"),
     ],
 )
 def test_no_conversion_is_said_in_words(value: Any, source: str, target: str, said: str) -> None:

@@ -16,7 +16,7 @@ def test_searches() -> None:
 
 def test_what_is_remembered_is_only_proposed() -> None:
     kept: list[str] = []
-    said = Remember(kept.append)(text=" I like\ntea\U000e0041\u202e ")
+    said = Remember(kept.append)(text=" I like\ntea ")
     assert said.startswith("Remembered: I like tea (proposed"), "and the bundled model's words stay"
     assert kept == ["I like tea"]
 

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from app import address, is_loopback, listen
-from errors import InputError
+from agent.build import Hearth
+from app import about, address, is_loopback, listen, standing
+from errors import EngineError, InputError
 from settings import Settings, load_settings
 
 
@@ -44,6 +45,21 @@ def test_a_free_port_is_taken_at_once(tmp_path: Path) -> None:
         port = sock.getsockname()[1]
         with pytest.raises(InputError, match="in use"):
             listen(at(tmp_path, "127.0.0.1", port))
+
+
+def test_a_start_that_fails_is_told_with_its_next_step(tmp_path: Path) -> None:
+    settings = load_settings(
+        tmp_path, data_dir=tmp_path, route="main", endpoint_url="http://127.0.0.1:1"
+    )
+    hearth = Hearth(settings)
+    start = hearth.begin()
+    with pytest.raises(EngineError):
+        start.wait()
+    said = standing(hearth, start)
+    assert said.startswith("**No model could be started.** Nothing answers at")
+    assert "HEARTH\\_ENDPOINT\\_URL" in said and not hearth.ready()
+    assert "the model at http://127.0.0.1:1" in about(hearth)
+    hearth.stop()
 
 
 @pytest.mark.parametrize(

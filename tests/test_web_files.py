@@ -21,7 +21,7 @@ def client(tmp_path: Path) -> Iterator[TestClient]:
 
     visitors = Visitors(never, 1)  # type: ignore[arg-type]
     settings = load_settings(tmp_path, data_dir=tmp_path / "data")
-    app = build_app(visitors, settings, about="", ready=lambda: True)
+    app = build_app(visitors, settings, about=str, ready=lambda: True)
     yield TestClient(app)
     visitors.close()
 

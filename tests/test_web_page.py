@@ -48,8 +48,14 @@ class Site:
         self.visitors = Visitors(self._new_session, 2)
         settings = load_settings(folder, data_dir=folder / "data")
         self.ready = True
-        about = "**Model:** scripted"
-        app = build_app(self.visitors, settings, about=about, ready=lambda: self.ready)
+        self.standing = ""
+        app = build_app(
+            self.visitors,
+            settings,
+            about=lambda: "**Model:** scripted",
+            ready=lambda: self.ready,
+            standing=lambda: self.standing,
+        )
         self.sock = socket.socket()
         self.sock.bind(("127.0.0.1", 0))
         self.sock.listen()
@@ -114,8 +120,13 @@ def test_a_visit(site: Site, browser: Browser) -> None:
     faults: list[str] = []
     page.on("request", lambda request: asked.append(request.url))
     page.on("pageerror", lambda error: faults.append(str(error)))
+    site.standing = "**The model is being started:** loading weights"
     page.goto(site.url)
 
+    start = page.locator("#starting")
+    expect(start).to_have_text("The model is being started: loading weights")
+    site.standing = ""
+    expect(start).to_be_hidden()
     ask(page, "six times seven")
     expect(page.get_by_text("Step 2: computed")).to_be_visible(timeout=20_000)
     expect(page.locator("strong", has_text="42")).to_be_visible()

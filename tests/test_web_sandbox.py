@@ -51,7 +51,7 @@ class Allows(Site):
         settings = load_settings(folder, data_dir=folder / "data")
         note = sandbox_note(verdict(self.tier))
         app = build_app(
-            self.visitors, settings, about="**Model:** x", ready=lambda: True, sandbox=note
+            self.visitors, settings, about=lambda: "**Model:** x", ready=lambda: True, sandbox=note
         )
         self.server.config.app = app
         self.server._mounted = app.routes[-1].app  # type: ignore[attr-defined]

@@ -14,7 +14,6 @@ import sympy
 
 from errors import ToolError
 from tools.calculate_names import CONSTANTS, FUNCTIONS, divide, power
-from tools.units import MIXED, ClashOfUnits, evaluate
 
 MAX_RESULT_CHARS = 4_000
 _PERHAPS_UNITS = ("'", "This is no expression", "calculate doesn't know")
@@ -56,14 +55,6 @@ _SPELLINGS = {
     "≥": ">=",
 }
 _NUMBER = r"\d+(?:\.\d+)?"
-_BETWEEN = (  # what people write between two numbers
-    (re.compile(r"(?<=[\d)])\s+mod\s+(?=[\d(])"), " % "),
-    (re.compile(r"(?<=\d)\s+x\s+(?=\d)"), "*"),
-    (re.compile(r"(\d+)\s+choose\s+(\d+)"), r"binomial(\1, \2)"),
-)
-_ADDED_PERCENT = re.compile(
-    rf"(?<![\d.%])({_NUMBER})\s*([+-])\s*({_NUMBER})\s*%(?!\s*(?:of\b|[\w(.]))"
-)
 
 
 def answer(data: bytes, name: str, expression: str) -> str:
@@ -85,6 +76,8 @@ def answer(data: bytes, name: str, expression: str) -> str:
 
 def _with_units(expression: str, why: str) -> str:
     """The value of an expression with units in it; else the error `why` stands."""
+    from tools.units import ClashOfUnits, evaluate
+
     try:
         return evaluate(expression)
     except ClashOfUnits:
@@ -95,8 +88,8 @@ def _with_units(expression: str, why: str) -> str:
 
 def compute(expression: str) -> str:
     """The value of the expression, as text. Raises ValueError, in words."""
-    text = _inner_equations(normalise(expression))
-    sides = _EQUALS.split(text)
+    text = normalise(expression)
+    sides = re.split(r"(?<![<>=!])=(?!=)", text)
     if len(sides) > 2:
         raise ValueError("One equation at a time; use solve([…], [x, y]) for several.")
     if len(sides) == 2:
@@ -104,39 +97,18 @@ def compute(expression: str) -> str:
     return show(_value(text))
 
 
-_EQUALS = re.compile(r"(?<![<>=!])=(?!=)")
-
-
-def _inner_equations(text: str) -> str:
-    """`solve(x = 4, x)` with the sign that Python has for it."""
-    depth, out = 0, []
-    for at, char in enumerate(text):
-        depth += (char in "([") - (char in ")]")
-        out.append("==" if depth > 0 and _EQUALS.match(text, at) else char)
-    return "".join(out)
-
-
 def normalise(expression: str) -> str:
     """The expression in Python's spelling: `17% of 2x` becomes `(17/100)*2*x`."""
     text = expression.strip().rstrip("?").rstrip("=").strip()
     for spelling, meant in _SPELLINGS.items():
         text = text.replace(spelling, meant)
-    if (found := _ADDED_PERCENT.search(text)) and found[1] != "1":
-        number, sign, percent = found.groups()
-        raise ValueError(
-            f"{percent}% of what? Write {number}*(1 {sign} {percent}%), or {percent}% of a number."
-        )
-    text = MIXED.sub(r"(\1 + \2)", text)
-    for between, meant in _BETWEEN:
-        text = between.sub(meant, text)
     text = re.sub(r"sqrt\s*(\d+(?:\.\d+)?)", r"sqrt(\1)", text)
     text = re.sub(r"(?<=\d),(?=\d{3}(?:\D|$))(?![^(]*\))", "", text)
     text = re.sub(rf"({_NUMBER})\s*%\s*of\b", r"(\1/100)*", text)
     text = re.sub(rf"({_NUMBER})%(?!\s*[\w(.])", r"(\1/100)", text)
-    while match := re.search(r"(?<=[\w)])(!!?)(?!=)", text):
+    while match := re.search(r"(?<=[\w)])!(?!=)", text):
         start = _operand_start(text, match.start())
-        name = "factorial" if match[1] == "!" else "factorial2"
-        text = f"{text[:start]}{name}({text[start : match.start()]}){text[match.end() :]}"
+        text = f"{text[:start]}factorial({text[start : match.start()]}){text[match.end() :]}"
     text = re.sub(rf"(?<![\w.])({_NUMBER})(?![\d.]|[eE][+-]?\d)\s*(?=[A-Za-z(])", r"\1*", text)
     return re.sub(r"\)\s*(?=[\w(])", ")*", text)
 
@@ -293,8 +265,7 @@ def _plain(value: Any) -> str:
     number = sympy.N(value, _DIGITS)
     if not number.is_real:
         return str(number)
-    plain = number == 0 or sympy.Float("1e-300") < abs(number) < sympy.Float("1e300")
-    return f"{float(number):.{_DIGITS}g}" if plain else str(number)
+    return f"{float(number):.{_DIGITS}g}" if abs(number) < sympy.Float("1e300") else str(number)
 
 
 def _capped(text: str) -> str:

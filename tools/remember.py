@@ -4,7 +4,6 @@ from collections.abc import Callable
 
 from errors import ToolError
 from tools.base import HearthTool
-from tools.text import visible
 
 PROPOSED = "proposed: it counts once the user moves it from proposed.md to another note"
 
@@ -28,7 +27,7 @@ class Remember(HearthTool):
         self._propose = propose
 
     def forward(self, text: str) -> str:
-        kept = " ".join(visible(str(text)).split())  # the user approves what they see
+        kept = " ".join(str(text).split())
         try:
             self._propose(kept)
         except ValueError as error:

@@ -102,11 +102,6 @@ _AMBIGUOUS = {
     "horsepower": ("mechanical, 745.7 W", "metric_horsepower (735.499 W)"),
 }
 _BINARY = {"kilo": "Ki", "mega": "Mi", "giga": "Gi", "tera": "Ti", "peta": "Pi"}
-MIXED = re.compile(r"(?<![\w./])(\d+)\s+(\d+/\d+)(?![\w./])")
-"""A whole number and a fraction: 1 1/2."""
-_ONE = re.compile(r"\d[\d.,/]*\s*[A-Za-z_]+")
-_SEVERAL = re.compile(rf"{_ONE.pattern}(?:(?:\s+and|,)?\s+{_ONE.pattern})+")
-"""A quantity in several units, such as 5 ft 11 in."""
 _BYTES = re.compile(r"^(kilo|mega|giga|tera|peta)(byte|bit)$")
 
 
@@ -150,7 +145,6 @@ def evaluate(expression: str) -> str:
     single = re.fullmatch(r"([-−]?[\d.,/]+)\s*(\D.*)", text)
     if target and single and "deg" in _spelled(single[2]):  # degrees can't be multiplied
         return convert(b"", "", single[1], single[2], target)
-    text = _SEVERAL.sub(lambda found: f"({' + '.join(_ONE.findall(found[0]))})", text)
     try:
         result = _registry().parse_expression(_spelled_in(text))
         if not hasattr(result, "units"):
@@ -166,7 +160,9 @@ def evaluate(expression: str) -> str:
 
 
 def _split_target(expression: str) -> tuple[str, str, str]:
-    found = re.fullmatch(r"(.+)\s+(in|to|as|into)\s+(\S.*)", expression.strip().rstrip("?").strip())
+    found = re.fullmatch(
+        r"(.+?)\s+(in|to|as|into)\s+(\S.*?)", expression.strip().rstrip("?").strip()
+    )
     return (found[1], found[2], found[3]) if found else (expression, "", "")
 
 
@@ -204,13 +200,7 @@ def _parsed(text: str) -> Any:
                 continue
         raise ToolError(f"There is no unit '{text}'.", _HELP) from None
     except Exception as error:  # noqa: BLE001 - pint's parser raises whatever it came to
-        several = (
-            'Several together go to calculate("5 ft 11 in in cm"). '
-            if re.search(r"\s\d", text)
-            else ""
-        )
-        said = str(error)[:100].rstrip(".")
-        raise ToolError(f"'{text}' is no unit: {said}.", f"{several}{_HELP}") from None
+        raise ToolError(f"'{text}' is no unit: {str(error)[:100]}.", _HELP) from None
 
 
 def _spelled(unit: str) -> str:
@@ -236,7 +226,6 @@ def _spelled_in(text: str) -> str:
     for pattern, meant in _PREFIXED:
         text = re.sub(pattern, meant, text, flags=re.I)
     text = re.sub(r"(?<=\d),(?=\d{3}(?:\D|$))", "", text)
-    text = MIXED.sub(r"(\1 + \2)", text)
     return re.sub(r"\s+per\s+", "/", text).replace("²", "^2").replace("³", "^3")
 
 

@@ -3,7 +3,7 @@
 import html
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from web.sandbox_note import CSS as SANDBOX_CSS
 from web.visitors import Visitors
 
 REDRAW_SECONDS = 0.15
+LOOK_SECONDS = 1.0
 EXAMPLES = [
     "What is 17% of 2480, plus 3 squared?",
     "How many days are there between 2024-02-10 and 2025-01-01?",
@@ -29,13 +30,22 @@ EXAMPLES = [
 CSS = ".hearth-note {opacity: .75; font-size: .9em} footer {display: none !important}" + SANDBOX_CSS
 
 
-def build_page(visitors: Visitors, about: str, publish: Publisher, sandbox: str = "") -> gr.Blocks:
-    """The chat page. `about` is a line of Markdown on the model, `sandbox` HTML on the sandbox."""
+def build_page(
+    visitors: Visitors,
+    about: Callable[[], str],
+    publish: Publisher,
+    sandbox: str = "",
+    standing: Callable[[], str] = lambda: "",
+) -> gr.Blocks:
+    """The chat page. `about` gives a line of Markdown on the model, `standing` one on its start
+    while that goes on or has failed, and else nothing; `sandbox` is HTML on the sandbox."""
     with gr.Blocks(title="Hearth", fill_height=True, analytics_enabled=False) as page:
         key = gr.BrowserState("", storage_key="hearth-visitor")
         gr.Markdown("# Hearth\nA personal agent that thinks in Python.")
         if sandbox:
             gr.HTML(sandbox, padding=False)
+        start = gr.Markdown(visible=False, elem_id="starting")
+        clock = gr.Timer(LOOK_SECONDS, active=False)
         chat = gr.Chatbot(
             show_label=False,
             height="52vh",
@@ -64,7 +74,7 @@ def build_page(visitors: Visitors, about: str, publish: Publisher, sandbox: str 
             stop = gr.Button("Stop", variant="stop", elem_id="stop")
             new = gr.Button("New conversation", elem_id="new")
         gr.Examples(EXAMPLES, box, label="Try one")
-        gr.Markdown(about, elem_classes="hearth-note")
+        note = gr.Markdown(elem_classes="hearth-note")
 
         def ask(value: dict[str, Any], visitor: str) -> Iterator[tuple[Any, ...]]:
             visitor = visitor or uuid.uuid4().hex
@@ -87,6 +97,12 @@ def build_page(visitors: Visitors, about: str, publish: Publisher, sandbox: str 
             if session is not None:
                 for messages in watch(session, publish):
                     yield messages, *offer(session)
+
+        def look() -> tuple[Any, ...]:
+            """How the model's start stands; asked again while there is something to say."""
+            said = standing()
+            shown = gr.update(value=said, visible=bool(said))
+            return shown, about(), gr.Timer(active=bool(said))
 
         def allow(visitor: str) -> Iterator[tuple[Any, ...]]:
             """Install what the code asked for; the user has just said so."""
@@ -126,6 +142,8 @@ def build_page(visitors: Visitors, about: str, publish: Publisher, sandbox: str 
             visitors.end(visitor)
             return [], uuid.uuid4().hex, *hidden()
 
+        for event in (page.load, clock.tick):
+            event(look, None, [start, note, clock], queue=False, show_progress="hidden")
         asked = box.submit(ask, [box, key], [chat, box, key, *offers], concurrency_limit=None)
         loaded = page.load(come_back, [key], [chat, *offers], concurrency_limit=None)
         install.click(allow, [key], [chat, *offers], concurrency_limit=None)

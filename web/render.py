@@ -14,6 +14,7 @@ from agent.events import (
     Event,
     ModelChanged,
     ModelReplied,
+    ModelStarting,
     Notice,
     OutputDelta,
     PackageInstall,
@@ -121,6 +122,7 @@ class _Step:
             "content": "…",
             "metadata": {"title": f"Step {number}: thinking", "status": "pending"},
         }
+        self._starting = ""
         self._thinking, self._text, self._output = "", "", ""
         self._code: str | None = None
         self._calls: list[str] = []
@@ -131,12 +133,18 @@ class _Step:
     def add(self, event: Event) -> None:
         """Take in an event; `draw` shows it."""
         match event:
+            case ModelStarting():
+                self._starting = event.text
+                self._title("waiting for the model")
             case ThinkingDelta():
+                self._begin_reply()
                 self._thinking += event.text
             case TextDelta():
+                self._begin_reply()
                 self._text += event.text
                 self._title("writing code")
             case ModelReplied():
+                self._begin_reply()
                 self._thinking, self._text, self._code = event.thinking, event.text, event.code
                 self._seconds += event.seconds
                 self._title("running code" if event.code else "answering")
@@ -157,8 +165,14 @@ class _Step:
 
     def begin_again(self) -> None:
         """What has streamed of the reply is void: another model is asked."""
-        self._thinking, self._text = "", ""
+        self._starting, self._thinking, self._text = "", "", ""
         self._title("thinking")
+
+    def _begin_reply(self) -> None:
+        """The model answers: it need not be waited for any more."""
+        if self._starting:
+            self._starting = ""
+            self._title("thinking")
 
     def draw(self) -> None:
         """Bring the message up to date."""
@@ -167,6 +181,7 @@ class _Step:
     def break_off(self) -> None:
         """The run is over, and with it a step that had not come to its end."""
         if self.message["metadata"]["status"] == "pending":
+            self._starting = ""
             self._close("broken off")
 
     def _close(self, how: str) -> None:
@@ -179,7 +194,7 @@ class _Step:
         self.message["metadata"]["title"] = f"Step {self.number}: {doing}"
 
     def _content(self) -> str:
-        parts = []
+        parts = [inline(self._starting)] if self._starting else []
         if self._thinking.strip():
             parts.append(quote(self._thinking.strip()))
         if self._code is not None:

@@ -19,12 +19,14 @@ def build_app(
     visitors: Visitors,
     settings: Settings,
     *,
-    about: str,
+    about: Callable[[], str],
     ready: Callable[[], bool],
+    standing: Callable[[], str] = lambda: "",
     sandbox: str = "",
 ) -> FastAPI:
-    """The whole web application. `ready` says whether the engine answers; `about` and `sandbox`
-    are what the page says of the model (Markdown) and of the sandbox (HTML)."""
+    """The whole web application. `ready` says whether the engine answers; `about` is what the page
+    says of the model, `standing` how far its start is, or empty (Markdown, asked for again and
+    again), `sandbox` what it says of the sandbox (HTML)."""
     # Read by gradio when it is imported: nothing is reported to anyone, uploads stay with our data.
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
     uploads = settings.data_dir / "uploads"
@@ -47,7 +49,7 @@ def build_app(
             return {"status": "ok"}
         return JSONResponse({"status": "the engine does not answer"}, status_code=503)
 
-    page = build_page(visitors, about, Publisher(uploads), sandbox)
+    page = build_page(visitors, about, Publisher(uploads), sandbox, standing)
     # gradio checks paths in requests, and keeps SVG from running as a page, only in apps that it
     # launched itself; mounted, it would hand any visitor any file that the app can read.
     page.has_launched = page.is_running = True
@@ -76,10 +78,10 @@ class Server(uvicorn.Server):
             uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=3, lifespan="on")
         )
         self._mounted = app.routes[-1].app  # type: ignore[attr-defined]  # gradio's own
-        self._visitors = visitors
+        self.visitors = visitors
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """First end what open pages wait for; uvicorn would wait for them, and then complain."""
-        await asyncio.to_thread(self._visitors.close)
+        await asyncio.to_thread(self.visitors.close)
         self._mounted.stop_event.set()
         await super().shutdown(sockets)

@@ -20,11 +20,9 @@ UNFRAMED = frozenset({"tiny"})  # its training knows no marks
 _BRACKETS = re.compile(r"[\[\]\n]")
 FOLDER = Path(__file__).resolve().parent
 # Marks of the layouts, which a file or page could hold to pass for the end of itself.
-_S = r"[ \t]+"  # a reader takes other spaces and capitals for the same mark
 _MARKS = re.compile(
-    rf"\[[ \t]*(file{_S}name|file{_S}content{_S}(?:begin|end)|webpage{_S}\d+{_S}(?:begin|end)"
-    rf"|from{_S}[^\]\n]{{1,120}}:{_S}(?:begin|end))[ \t]*\]",
-    re.IGNORECASE,
+    r"\[(file name|file content (?:begin|end)|webpage \d+ (?:begin|end)"
+    r"|from [^\]\n]{1,120}: (?:begin|end))\]"
 )
 
 
