@@ -111,7 +111,7 @@ def test_instances_are_many_and_follow_the_seed(name: str) -> None:
     assert made[:50] == examples(name, False, 50) != examples(name, False, 50, seed=8)
 
 
-@pytest.mark.parametrize("name", set(FAMILIES) - {"unit_conversion", "date_arithmetic"})
+@pytest.mark.parametrize("name", sorted(set(FAMILIES) - {"unit_conversion", "date_arithmetic"}))
 def test_the_numbers_of_the_code_are_those_of_the_task(name: str) -> None:
     """The model copies digits: a long number in the code stands so in the task."""
     for example in examples(name, False, 200):
