@@ -48,8 +48,9 @@ serve: setup
 check: setup-test
 	@$(PY) -m ruff check . && $(PY) -m ruff format --check . && $(PY) -m mypy
 
+# Several files at a time, in their order: what a file's tests share stays in one process.
 test: check
-	@$(PY) -m pytest $(ARGS)
+	@$(PY) -m pytest -n auto --dist loadfile --no-loadscope-reorder $(ARGS)
 
 tiny: setup
 	@exec $(PY) -m serving.tiny build --seed 0

@@ -11,6 +11,11 @@ from typing import Any
 import pytest
 
 
+def pytest_xdist_auto_num_workers() -> int:
+    """How many files of tests run side by side: one more than there are cores, as most wait."""
+    return min(4, (os.cpu_count() or 1) + 1)
+
+
 @pytest.fixture(autouse=True, scope="session")
 def clean_environment() -> Iterator[None]:
     """For the whole session: what a module shares, such as an engine, must not see it either."""
