@@ -63,7 +63,8 @@ def go_through(
     """The first tier is what is chosen there, and all of them pass.
 
     whole: the tier that goes through every item, where the place makes a difference to the app's
-    side too; the others go through what the kernel refuses. suite: the tier that goes through the executor's suite too.
+    side too; the others go through what the kernel refuses. suite: the tier that goes through
+    the executor's suite too.
     results: the folder `results` as it is called there.
     """
     status = run([str(python), "-B", "-m", "sandbox", "status", "--json"])
