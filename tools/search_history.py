@@ -16,6 +16,7 @@ class SearchHistory(HearthTool):
     )
     inputs = {"query": {"type": "string", "description": "What to look for, in a few words."}}
     touches = frozenset({"memory"})
+    outside = True  # an answer of then may repeat what a page said
 
     def __init__(self, search: Callable[[str], str]) -> None:
         super().__init__()
