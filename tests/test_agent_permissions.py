@@ -24,6 +24,7 @@ from agent.gate import Gate
 from agent.permissions import MOST_CHARS, PermissionDesk, pending, shown_call
 from agent.policy import Policy
 from agent.session import Limits, Session
+from agent.wiring.gate import gate_for
 from errors import Denied, InputError, SettingsError
 from sandbox.executor import SandboxExecutor
 from serving.families import FAMILIES
@@ -341,6 +342,15 @@ def test_a_policy_that_can_not_be(tmp_path: Path, policy: str, said: str) -> Non
     with pytest.raises(SettingsError, match=f"(?s)tool_policy.*{said}"):
         settings = load_settings(tmp_path, data_dir=tmp_path / "d", tool_policy=policy)
         Hearth(settings).new_session(model=ScriptedModel([DONE]))
+
+
+def test_a_server_is_not_called_what_a_rule_means_otherwise(tmp_path: Path) -> None:
+    settings = load_settings(tmp_path, data_dir=tmp_path)
+    for name in ("network", "send_mail"):
+        tool = SendMail()
+        tool.group = name  # type: ignore[misc]
+        with pytest.raises(SettingsError, match=f"mcp: '{name}' is what a rule of tool_policy"):
+            gate_for(settings, [tool], "r1", asks=False)
 
 
 def test_on_a_terminal_the_call_is_asked_for(tmp_path: Path) -> None:

@@ -151,7 +151,7 @@ def test_a_server_s_life(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_server_that_says_nothing_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(mcp_client, "CONNECT_SECONDS", 0.5)
-    silent = McpServer(command="sleep", args=["60"])
+    silent = McpServer(command="sh", args=["-c", "cat > /dev/null"])
     with pytest.raises(ConnectionError, match=r"can't be reached: no answer within 0\.5 s"):
         McpConnection("lab", silent).tools()
 
@@ -170,16 +170,6 @@ def test_what_a_server_says_beside_fills_no_disk(
         time.sleep(0.05)
     assert log.stat().st_blocks <= 100
     connection.close()
-
-
-def test_a_server_is_not_called_what_a_rule_means_otherwise(tmp_path: Path) -> None:
-    settings = load_settings(tmp_path, data_dir=tmp_path / "d", mcp={"network": STDIO})
-    with pytest.raises(SettingsError, match="'network' is what a rule of tool_policy calls"):
-        hearth = Hearth(settings)
-        try:
-            hearth.new_session(model=ScriptedModel(["x"]))
-        finally:
-            hearth.stop()
 
 
 @pytest.mark.parametrize("transport", ["streamable-http", "sse"])
