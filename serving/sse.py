@@ -39,13 +39,18 @@ class Events:
 
     def feed(self, block: bytes) -> list[str]:
         """The events that `block` completes. Raises ValueError for a line without end."""
-        lines = (self._pending + block).replace(b"\r\n", b"\n").split(b"\n")
-        self._pending = lines.pop()
+        text = self._pending + block
+        half = b""
+        if b"\r" in text:  # a line may end with it alone; the last one may be half of a line's end
+            half = b"\r" if text.endswith(b"\r") else b""
+            text = text.removesuffix(b"\r").replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+        lines = text.split(b"\n")
+        self._pending = lines.pop() + half
         if len(self._pending) > _LINE_BYTES:
             raise ValueError("a line without end")
         found: list[str] = []
         for line in lines:
-            found += self._line(line.rstrip(b"\r").removeprefix(b"\xef\xbb\xbf"))
+            found += self._line(line.removeprefix(b"\xef\xbb\xbf"))
         return found
 
     def end(self) -> list[str]:

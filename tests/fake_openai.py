@@ -21,6 +21,7 @@ from typing import Any, Literal
 Fault = Literal[
     "silence",  # say nothing more, keep the connection
     "drop",  # cut the connection in the middle
+    "half_headers",  # cut it within the headers (with `after=-1`)
     "malformed",  # send an event that is no JSON
     "error_event",  # send an event with an error in it
     "bare_error",  # the same as transformers serve does: not quoted, so no JSON
@@ -303,6 +304,10 @@ async def _misbehave(turn: Turn, writer: asyncio.StreamWriter) -> None:
     if turn.fault == "silence":
         await asyncio.Event().wait()
     elif turn.fault == "drop":
+        writer.transport.abort()
+    elif turn.fault == "half_headers":
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Ty")
+        await writer.drain()
         writer.transport.abort()
     elif turn.fault == "malformed":
         await _event(writer, '{"choices": [{"delta"')

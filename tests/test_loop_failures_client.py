@@ -130,11 +130,13 @@ def test_f01_a_draft_in_the_thinking_is_not_the_action(side: Side) -> None:
 
 
 @both
+@pytest.mark.parametrize("place", ["thinking", "text"])
 @pytest.mark.parametrize(
-    "thinking", ["It goes between `<code>` and `</code>` tags.", "I open with <code> and then."]
+    "said", ["It goes between `<code>` and `</code>` tags.", "I open with <code> and then."]
 )
-def test_f02_tags_that_are_talked_about_are_no_code(side: Side, thinking: str) -> None:
-    got = side(Turn(TAGS, thinking=thinking))
+def test_f02_tags_that_are_talked_about_are_no_code(side: Side, said: str, place: str) -> None:
+    in_text = f"{said}\n" if place == "text" else ""
+    got = side(Turn(in_text + TAGS, thinking="Hm." if in_text else said))
     check(side, got.ran == [RIGHT], got)
 
 
@@ -191,23 +193,25 @@ def test_f11_nor_with_markdown_tags(side: Side) -> None:
     check(side, got.ran == [RIGHT], got)
 
 
+LINES = "x = 'right'\nprint(x)"  # which is no code by itself, as `final_answer(…)` is
+CALL = '{"name": "final_answer", "arguments": {"answer": "right"}}'
 FORMS = {
-    "a bare fence": f"```\n{RIGHT}\n```",
-    "closed on its line": f"```python\n{RIGHT}```",
-    "on one line": f"```python {RIGHT}```",
-    "large tags": f"<CODE>\n{RIGHT}\n</CODE>",
-    "an attribute": f"<code python>\n{RIGHT}\n</code>",
-    "a fence in tags": f"<code>\n{CODE}\n</code>",
-    "tildes": f"~~~python\n{RIGHT}\n~~~",
-    "a tool call": '{"name": "final_answer", "arguments": {"answer": "right"}}',
+    "a bare fence": (f"```\n{LINES}\n```", LINES),
+    "closed on its line": (f"```python\n{LINES}```", LINES),
+    "on one line": (f"```python {RIGHT}```", RIGHT),
+    "large tags": (f"<CODE>\n{LINES}\n</CODE>", LINES),
+    "an attribute": (f"<code python>\n{LINES}\n</code>", LINES),
+    "a fence in tags": (f"<code>\n```python\n{LINES}\n```\n</code>", LINES),
+    "tildes": (f"~~~python\n{LINES}\n~~~", LINES),
+    "a tool call": (CALL, "final_answer(answer='right')"),
 }
 
 
 @both
 @pytest.mark.parametrize("form", FORMS)
 def test_f12_code_in_other_forms_is_code(side: Side, form: str) -> None:
-    got = side(Turn(f"So:\n{FORMS[form]}\n", thinking="Hm."))
-    wanted = "final_answer(answer='right')" if form == "a tool call" else RIGHT
+    written, wanted = FORMS[form]
+    got = side(Turn(f"So:\n{written}\nDone.", thinking="Hm."))
     check(side, got.ran == [wanted], got)
 
 
@@ -356,7 +360,8 @@ def test_f26_a_server_that_is_busy_for_a_moment_is_asked_again(side: Side, statu
 @both
 def test_f26_a_stream_that_breaks_off_is_no_reply(side: Side) -> None:
     """The stock client takes what came for the whole."""
-    got = side(Turn("```python\nx = 1\n", fault="early_end", after=3), Turn(CODE, thinking="Hm."))
+    broken = Turn("```python\nx = 1\n", thinking="Hm.", fault="early_end", after=7)
+    got = side(broken, Turn(CODE, thinking="Hm."))
     check(side, got.ran == [RIGHT], got)
 
 

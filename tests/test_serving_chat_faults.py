@@ -61,8 +61,10 @@ def test_a_server_that_forgets_to_end_the_stream(ask: Any) -> None:
         Turn(status=408),
         Turn(status=529),
         Turn(status=502, error="<html><h1>Bad Gateway</h1></html>"),
+        Turn(status=504, error=""),
         Turn(status=429, headers={"Retry-After": "0"}),
         Turn("x", fault="drop", after=-1),
+        Turn("x", fault="half_headers", after=-1),
         Turn("x", fault="drop", after=0),
         Turn("x", fault="early_end", after=0),
         Turn("x", fault="bad_chunk", after=0),
@@ -75,8 +77,10 @@ def test_a_server_that_forgets_to_end_the_stream(ask: Any) -> None:
         "408",
         "529",
         "502",
+        "504",
         "429",
         "dropped",
+        "dropped within the headers",
         "dropped after the headers",
         "ended",
         "bad chunk",
@@ -113,12 +117,15 @@ def test_slow_after_a_break_is_slow(ask: Any) -> None:
     assert len(server.chats) == 2
 
 
-def test_retry_after_is_honoured(ask: Any) -> None:
-    turn = Turn(status=429, headers={"Retry-After": "1"})
+@pytest.mark.parametrize("as_date", [False, True], ids=["seconds", "date"])
+def test_retry_after_is_honoured(as_date: bool, ask: Any) -> None:
+    """A date has whole seconds only."""
+    value = formatdate(time.time() + 2, usegmt=True) if as_date else "1"
+    turn = Turn(status=429, headers={"Retry-After": value})
     model, server = ask(turn, Turn("fine"), family=INSTRUCT)
     assert model.generate(TASK).content == "fine"
     waited = server.chats[1].at - server.chats[0].at
-    assert 1.0 <= waited < 2.0
+    assert 0.8 <= waited < 3.0
 
 
 @pytest.mark.parametrize(

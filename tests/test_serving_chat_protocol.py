@@ -43,6 +43,8 @@ FINE = event("Answer: ") + event("3") + STOP + DONE
 READ = {
     "as it should be": FINE,
     "windows line ends": FINE.replace(b"\n", b"\r\n"),
+    "the line ends of an old Macintosh": FINE.replace(b"\n", b"\r"),
+    "line ends of all kinds": event("Answer: ").replace(b"\n", b"\r") + event("3") + STOP + DONE,
     "no blank lines": FINE.replace(b"\n\n", b"\n"),
     "no space": FINE.replace(b"data: ", b"data:"),
     "more spaces": FINE.replace(b"data: ", b"data:   "),
@@ -59,6 +61,7 @@ READ = {
     "null everywhere": b'data: {"choices": null, "usage": null, "error": null}\n\n' + FINE,
     "null delta": b'data: {"choices": [{"delta": null}]}\n\n' + FINE,
     "null finish first": event("Answer: 3", None) + STOP,
+    "a long line": event("", padding="x" * 1_000_000) + FINE,
     "parts of text": event([{"type": "text", "text": "Answer: 3"}]) + STOP,
     "other choices": event("Answer: 3").replace(b"]}", b', {"delta": {"content": "x"}}]}') + STOP,
     "usage after the finish": event("Answer: 3") + STOP + event(usage={"prompt_tokens": 5}) + DONE,
@@ -108,6 +111,8 @@ BROKEN = {
     "bytes that are no text": b"data: {\xff\xfe}\n\n",
     "plain text": b"Internal Server Error",
     "no finish": event("Hm"),
+    "no name of a field": FINE.replace(b"data: ", b""),
+    "another name": FINE.replace(b"data: ", b"text: "),
     "comments only": b": ping\n\n: ping\n\n",
     "an error": b'data: {"error": {"message": "overloaded", "code": 503}}\n\n',
     "an error as text": b'data: {"error": "overloaded"}\n\n',
@@ -139,6 +144,20 @@ def test_json_that_is_no_reply(body: bytes, ask: Any) -> None:
     assert len(server.chats) == 2
 
 
+def test_wrong_utf_8_costs_a_letter_and_not_the_reply(ask: Any) -> None:
+    raw = event("Answer: caf#").replace(b"#", b"\xff") + STOP
+    model, server = ask(Turn(raw=raw), family=INSTRUCT)
+    assert model.generate(TASK).raw.answer == "caf\N{REPLACEMENT CHARACTER}"
+    assert len(server.chats) == 1
+
+
+@pytest.mark.usefixtures("no_pauses")
+def test_a_line_without_end_is_asked_for_again(ask: Any) -> None:
+    model, server = ask(Turn(raw=b"data: " + b"x" * (9 << 20)), Turn("fine"), family=INSTRUCT)
+    assert model.generate(TASK).content == "fine"
+    assert len(server.chats) == 2
+
+
 def test_a_line_without_end_is_not_kept_for_ever() -> None:
     events = Events()
     with pytest.raises(ValueError, match="without end"):
@@ -150,10 +169,16 @@ def test_a_line_without_end_is_not_kept_for_ever() -> None:
 
 
 @settings(max_examples=200, deadline=None)
-@given(texts=st.lists(st.text(max_size=20), max_size=5), sizes=st.lists(st.integers(1, 30)))
-def test_events_are_the_same_however_the_bytes_are_cut(texts: list[str], sizes: list[int]) -> None:
+@given(
+    texts=st.lists(st.text(max_size=20), max_size=5),
+    sizes=st.lists(st.integers(1, 30)),
+    end=st.sampled_from(["\n", "\r\n", "\r"]),
+)
+def test_events_are_the_same_however_the_bytes_are_cut(
+    texts: list[str], sizes: list[int], end: str
+) -> None:
     data = [json.dumps({"t": text}, ensure_ascii=False) for text in texts]
-    raw = "".join(f"data: {one}\n\n" for one in data).encode("utf-8", "surrogatepass")
+    raw = "".join(f"data: {one}{end * 2}" for one in data).encode("utf-8", "surrogatepass")
     events, found, at = Events(), [], 0
     for size in [*sizes, len(raw)]:
         found += events.feed(raw[at : at + size])

@@ -16,18 +16,14 @@ from agent.events import (
     RunResumed,
     StepFinished,
     StepStarted,
-    event_to_dict,
 )
 from agent.session import Session
 from errors import InputError
-from memory.history import History
 from sandbox.executor import SandboxExecutor
-from serving.chat import ChatModel
 from serving.families import FAMILIES
 from serving.scripted import ScriptedModel
 from tests.agent_help import code
 from tests.broken_off import ANSWER, REPLIES, TASK, kept_events, session_in
-from tests.fake_openai import FakeOpenAI, Turn
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -302,42 +298,6 @@ def test_variables_of_earlier_runs_come_back_too(tmp_path: Path) -> None:
     events, sent = resumed(tmp_path, kept_events(tmp_path), code("final_answer(y)"))
     assert events[-1].answer == "7"  # type: ignore[union-attr]
     assert "Answer given: 6\n\nsecond" in sent
-
-
-@pytest.mark.parametrize(
-    "fault",
-    [
-        Turn(status=500),
-        Turn(status=401),
-        Turn("x" * 400, fault="drop", after=5),
-        Turn("x" * 400, fault="error_event", after=5),
-    ],
-    ids=["500", "refused", "dropped", "an error in the stream"],
-)
-def test_a_fault_of_the_server_loses_nothing(fault: Turn, tmp_path: Path) -> None:
-    """Whatever outlasts the client's own attempts: the events are kept, and the run goes on."""
-    turns = [Turn("```python\nx = 6\nprint(x)\n```"), fault]
-    history = History(tmp_path / "h")
-    with FakeOpenAI(turns) as server:
-        model = ChatModel(
-            server.url, "fake", "", FAMILIES["instruct"], timeout_seconds=2, patience_seconds=0.2
-        )
-        session = Session(
-            model,
-            SandboxExecutor(tmp_path / "w"),
-            [],
-            tmp_path / "w",
-            store=lambda event: history.append("s", event_to_dict(event)),
-        )
-        failed = list(session.run(TASK))[-1]
-        assert isinstance(failed, RunFinished) and failed.status == "failed"
-        assert failed.error and failed.fix
-        assert [e["type"] for e in history.events("s")].count("step_finished") == 1
-        server.turns[1:] = [Turn("```python\nfinal_answer(x * 7)\n```")]
-        last = list(session.resume())[-1]
-        session.close()
-    assert isinstance(last, RunFinished) and last.answer == "42"
-    assert history.events("s")[-1]["answer"] == "42"
 
 
 def test_a_process_that_was_put_away_between_runs_is_noticed(tmp_path: Path) -> None:
