@@ -215,6 +215,31 @@ class TestNoWayOut:
         with pytest.raises(ToolError, match="not a plain file"):
             read(workspace, "pipe.txt")
 
+    def test_a_folder_swapped_for_a_link_is_not_listed(self, workspace: Path) -> None:
+        outside = workspace.parent / "elsewhere"
+        outside.mkdir()
+        (outside / "secret name.txt").touch()
+        folder, spare = workspace / "folder", workspace / "spare"
+        folder.mkdir()
+        stop = threading.Event()
+
+        def swap() -> None:
+            while not stop.is_set():
+                folder.rename(spare)
+                folder.symlink_to(outside)
+                folder.unlink()
+                spare.rename(folder)
+
+        thread = threading.Thread(target=swap)
+        thread.start()
+        until = time.monotonic() + 0.6
+        seen = set()
+        while time.monotonic() < until:
+            seen.update(names(workspace))
+        stop.set()
+        thread.join()
+        assert not [name for name in seen if "secret" in name]
+
     def test_a_link_swapped_in_between_check_and_opening(self, workspace: Path) -> None:
         """The race that a check of the path and a plain open would lose."""
         stop = threading.Event()

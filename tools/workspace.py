@@ -10,6 +10,7 @@ import io
 import itertools
 import os
 import stat
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -85,7 +86,11 @@ def names(workspace: Path) -> list[str]:
         prefix, depth = folders.pop()
         inner = []
         try:
-            with os.scandir(root / prefix) as entries:
+            folder = _folder_at(root, prefix.split("/")[:-1])
+        except OSError:
+            continue
+        try:
+            with os.scandir(folder) as entries:
                 for entry in itertools.islice(entries, left):
                     left -= 1
                     if entry.name.startswith("."):
@@ -93,10 +98,12 @@ def names(workspace: Path) -> list[str]:
                     if entry.is_dir(follow_symlinks=False):
                         if depth < _MAX_DEPTH:
                             inner.append((f"{prefix}{entry.name}/", depth + 1))
-                    elif (root / prefix / entry.name).is_file():
+                    elif entry.is_file():
                         found.append(prefix + entry.name)
         except OSError:
             continue
+        finally:
+            os.close(folder)
         folders += sorted(inner, reverse=True)
     return sorted(found)
 
@@ -132,21 +139,32 @@ def _parts_inside(root: Path, path: str) -> tuple[str, ...]:
     return resolved.relative_to(root).parts
 
 
-def _open(root: Path, parts: tuple[str, ...], path: str) -> io.BufferedReader:
+def _folder_at(root: Path, parts: Sequence[str]) -> int:
+    """A descriptor of the folder, reached without following a link. Raises OSError."""
     folder = os.open(root, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        for part in parts[:-1]:
+        for part in parts:
             flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
             inner = os.open(part, flags, dir_fd=folder)
             os.close(folder)
             folder = inner
-        # O_NONBLOCK: a pipe put there must not hold the app.
-        flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK
-        descriptor = os.open(parts[-1], flags, dir_fd=folder)
+    except BaseException:
+        os.close(folder)
+        raise
+    return folder
+
+
+def _open(root: Path, parts: tuple[str, ...], path: str) -> io.BufferedReader:
+    try:
+        folder = _folder_at(root, parts[:-1])
+        try:
+            # O_NONBLOCK: a pipe put there must not hold the app.
+            flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK
+            descriptor = os.open(parts[-1], flags, dir_fd=folder)
+        finally:
+            os.close(folder)
     except OSError as error:
         raise _in_words(error, root, path) from None
-    finally:
-        os.close(folder)
     seen = os.fstat(descriptor)
     mode = seen.st_mode
     if seen.st_nlink > 1 and stat.S_ISREG(mode):
