@@ -15,6 +15,7 @@ from errors import Cancelled, EngineError, HearthError, InputError, ModelError, 
 from serving.aside import Aside
 from serving.breaker import MOST_SECONDS
 from serving.engines import ENGINES, Engine
+from serving.families import family_named
 from serving.ledger import Ledger, LimitReached
 from serving.link import Quirks
 from serving.place import Place
@@ -56,6 +57,8 @@ class Route:
         self.progress: Progress | None = None
         self.startup: Aside[Place] | None = None
         self._stopped = threading.Event()
+        if settings.family:
+            family_named(settings.family)
         for place in self.places:
             _ = place.family
 
@@ -241,7 +244,10 @@ def places_of(
     names += [name for name in PRESETS if settings.key_of(name)]
     if names[0] != "main" or not _is_bundled(settings):
         names.append("bundled")
-    return [_place(name, settings, engine, optional=name == "local") for name in names]
+    places = [_place(name, settings, engine, optional=name == "local") for name in names]
+    if names == ["local", "bundled"]:  # the settings are made for no other model
+        places[1] = engine("bundled", settings, bundled=True)
+    return places
 
 
 def _is_bundled(settings: Settings) -> bool:

@@ -268,6 +268,15 @@ def test_the_order(
     assert [place.name for place in places_of(settings)] == wanted
 
 
+def test_settings_hold_for_the_bundled_model_where_no_other_is_named(tmp_path: Path) -> None:
+    alone = load_settings(tmp_path, max_tokens=64, engine_port=0, family="tiny")
+    assert places_of(alone)[-1].settings.max_tokens == 64
+    beside = load_settings(tmp_path, max_tokens=64, openai_key=KEY)
+    assert [p.settings.max_tokens for p in places_of(beside)[1:]] == [64, None]
+    with pytest.raises(HearthError, match="unknown family: 'nope'"):
+        Route(load_settings(tmp_path, data_dir=tmp_path, family="nope", openai_key=KEY))
+
+
 def test_another_program_s_key_counts_when_the_user_says_so(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
