@@ -180,3 +180,9 @@ def test_damaged_files_are_text_or_one_clear_error(
         assert str(error)
     else:
         assert isinstance(text, str)
+
+
+def test_a_reader_in_rust_that_panics_is_a_damaged_file(tmp_path: Path) -> None:
+    data = made("a.xls")
+    with pytest.raises(ToolError, match=r"a\.xls can't be read: slice index"):
+        put(tmp_path, "a.xls", data[: len(data) // 2])(path="a.xls")

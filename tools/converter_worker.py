@@ -73,7 +73,9 @@ def _answer(request: dict[str, Any], data: bytes) -> tuple[dict[str, Any], bytes
         return told | {"seen_as": error.seen_as.__name__}, b""
     except RecursionError:
         return {"error": f"{name} is nested too deeply to be read.", "broken": True}, b""
-    except Exception as error:  # noqa: BLE001 - each format's library has errors of its own
+    except (KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException as error:  # noqa: BLE001 - each library has its own; those in Rust panic
         if not _is_out_of_memory(error):
             return {"error": f"{name} can't be read: {_first_line(error)}", "broken": True}, b""
         text = f"{name} needs more memory than there is for reading a file."
@@ -85,7 +87,7 @@ def _answer(request: dict[str, Any], data: bytes) -> tuple[dict[str, Any], bytes
     return {}, encoded
 
 
-def _is_out_of_memory(error: Exception) -> bool:
+def _is_out_of_memory(error: BaseException) -> bool:
     """Whether the limit of memory is behind it, which libraries and the loader say as they like."""
     number = getattr(error, "errno", None)
     said = str(error).lower()
@@ -147,7 +149,7 @@ def _local(values: tuple[Any, ...]) -> bool:
     return getattr(values[0], "family", None) == getattr(socket, "AF_UNIX", object())
 
 
-def _first_line(error: Exception) -> str:
+def _first_line(error: BaseException) -> str:
     return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
 
 

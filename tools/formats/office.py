@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from errors import ToolError
+from tools.formats.seen import seen
 
 MOST_UNZIPPED_BYTES = 1_000_000_000
 
@@ -29,6 +30,9 @@ def by_markitdown(data: bytes, name: str, kind: str, charset: str | None = None)
     """docx, pptx, html, epub and msg as Markdown."""
     from markitdown import FileConversionException, MarkItDown, StreamInfo
 
+    data = seen(data, kind, charset)
+    if kind == ".html":
+        charset = "utf-8"
     logging.disable(logging.CRITICAL)  # nobody reads this process's log
     # Without plug-ins, and from bytes: markitdown never opens a path or an address here.
     info = StreamInfo(extension=kind, filename=f"document{kind}", charset=charset)

@@ -24,15 +24,10 @@ def page_markdown(
 
     What its readers don't see is left out. `charset` is the one that the server names.
     """
-    import lxml.html
-
     del name
     html = page_source(data, charset)[:MOST_HTML_CHARS]
-    # lxml refuses a str that names an encoding; its bytes are UTF-8 in any case.
-    parser = lxml.html.HTMLParser(encoding="utf-8", remove_comments=True, remove_pis=True)
-    try:
-        root = lxml.html.document_fromstring(html.encode("utf-8", "replace"), parser=parser)
-    except (lxml.etree.ParserError, lxml.etree.XMLSyntaxError):  # nothing in it
+    root = page_tree(html.encode("utf-8", "replace"))
+    if root is None:  # nothing in it
         return ""
     title = one_line(_first_text(root, ".//title") or _first_text(root, ".//h1"), 200)
     needs_script = bool(root.xpath("boolean(//script)"))
@@ -48,6 +43,18 @@ def page_markdown(
         return "(The page's text is made by scripts, which are not run here.)" * needs_script
     head = f"# {title}\n" if title and not text.startswith(f"# {title}") else ""
     return f"{head}{text}".strip()
+
+
+def page_tree(data: bytes) -> Any:
+    """The tree of a page in UTF-8; None where there is none."""
+    import lxml.html
+
+    # lxml refuses a str that names an encoding; its bytes are UTF-8 in any case.
+    parser = lxml.html.HTMLParser(encoding="utf-8", remove_comments=True, remove_pis=True)
+    try:
+        return lxml.html.document_fromstring(data, parser=parser)
+    except (lxml.etree.ParserError, lxml.etree.XMLSyntaxError):
+        return None
 
 
 def page_source(data: bytes, charset: str | None) -> str:
