@@ -75,6 +75,15 @@ def test_what_can_not_be_made_to_fit_is_left_to_the_server() -> None:
     assert window.fit(steps) is None and window.refused(steps, "", "too long") is None
 
 
+def test_a_refusal_without_a_number_makes_it_much_shorter() -> None:
+    """The server is right, although by our count there is room."""
+    window = Window(Model(100_000), "", remembers_turns=True)
+    steps = long_run(6, 2000)
+    assert window.fit(steps) is None
+    made = window.refused(steps, "", "The prompt is too long.")
+    assert made and made.tokens_after <= made.tokens_before * 3 // 4
+
+
 def test_families_without_memory_lose_nothing_of_the_present_task() -> None:
     window = Window(Model(3000), "", remembers_turns=False)
     steps = [*long_run(8, 900), TaskStep("Another."), step(1)]

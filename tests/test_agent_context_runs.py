@@ -44,9 +44,10 @@ def test_a_session_is_compacted_and_goes_on_the_same_after_a_restart(tmp_path: P
     assert made and made[0].tokens_after < made[0].tokens_before
     kept = [event_from_dict(event_to_dict(event)) for event in session.events]
     again = small_session(tmp_path, ["```python\nfinal_answer(1)\n```"], history=kept)
+    agent = session._agent
+    assert again._agent.conversation.window.shape == agent.conversation.window.shape
     list(again.resume())
     again.close()
-    agent = session._agent
     wanted = plain_messages(agent.conversation.window.messages(agent.memory.steps), SMALL)
     assert again._model.history[-1] == wanted, "what it would have been"  # type: ignore[attr-defined]
 

@@ -49,6 +49,7 @@ ADDER = "def adder(n):\n    def add(x):\n        return x + n\n\n    return add"
 @pytest.mark.parametrize(
     ("codes", "wanted"),
     [
+        (["def f(): return 1", "def f(): return 2\nfinal_answer(f)"], "def f(): return 2"),
         ([f"{SQUARE}\nfinal_answer(square)"], SQUARE),
         ([f"{SQUARE}; print(square(2))", "final_answer(answer=square)"], SQUARE),
         (["final_answer(lambda x: x * x)"], "lambda x: x * x"),
@@ -67,7 +68,7 @@ ADDER = "def adder(n):\n    def add(x):\n        return x + n\n\n    return add"
         ([f"{ADDER}\nadd3 = adder(3)\nfinal_answer(add3)"], f"{ADDER}\n\n\nadd3 = adder(3)"),
         ([f"{SCALE}\nn = 5\n{AREA}\nfinal_answer(area)"], f"{SCALE}\n\n\n{AREA}"),
     ],
-    ids=["lambda", "by name", "as it stands", "cached", "wrapped", "partial", "closure", "uses"],
+    ids="latest lambda name bare cached wrapped partial closure uses".split(),
 )  # fmt: skip
 def test_functions_of_all_kinds_are_written_out(make: Make, codes: list[str], wanted: str) -> None:
     finished, _ = run(make(*map(code, codes)))

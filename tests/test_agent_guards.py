@@ -9,6 +9,7 @@ from smolagents.monitoring import Timing
 from agent import context, guards, outcome
 from agent.context import Step
 from agent.events import ModelReplied, Notice
+from agent.resume import steps_from_events
 from agent.session import Limits
 from sandbox.restricted import observations
 from tests.agent_help import Make, Reply, asked, code, prose, run, sessions
@@ -258,6 +259,8 @@ def test_at_the_last_step_the_model_is_asked_once_more(make: Make) -> None:
     assert "2 steps" in finished.error and "HEARTH_MAX_STEPS" in finished.fix
     last = session._model.history[-1]  # type: ignore[attr-defined]
     assert last[-1]["content"].endswith(context.LAST_REQUEST) and asked(session) == 3
+    kept = steps_from_events(session.events)[-1]
+    assert isinstance(kept, Step) and kept.asked == context.LAST_REQUEST
 
 
 @pytest.mark.parametrize(

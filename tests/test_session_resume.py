@@ -10,6 +10,7 @@ import pytest
 from smolagents import Tool
 
 from agent.events import (
+    Checkpoint,
     Event,
     ModelReplied,
     RunFinished,
@@ -192,6 +193,25 @@ def test_code_that_had_acted_is_not_run_again_but_told(tmp_path: Path) -> None:
     assert "had called send(text='a'), which returned: sent a" in sent[-1]
     assert "What was set before it is there." in sent[-1]
     assert events[-1].answer == "4"  # type: ignore[union-attr]
+
+
+def test_code_that_must_run_once_only_is_not_run_again_but_told(tmp_path: Path) -> None:
+    """Whether it had come to that line, nobody knows."""
+    adds = code("open('log.txt', 'a').write('x')")
+    before = interrupted(tmp_path, code("x = 4"), adds)
+    cut = max(n for n, e in enumerate(before) if e.type == "model_replied") + 1
+    events, sent = resumed(tmp_path, before[:cut], code("final_answer(x)"))
+    assert events[-1].answer == "4"  # type: ignore[union-attr]
+    assert "interrupted while this code ran" in sent[-1]
+    assert (tmp_path / "work" / "log.txt").read_text() == "x"
+
+
+def test_imports_of_repeated_steps_count_for_later_ones(tmp_path: Path) -> None:
+    before = interrupted(tmp_path, code("import random as r"))
+    events, _ = resumed(tmp_path, before, code("x = r.random()"))
+    assert [(e.replayable, e.reason) for e in of(Checkpoint, events)] == [
+        (False, "it uses chance without a seed")
+    ]
 
 
 def test_code_that_breaks_off_each_time_is_tried_once_more_only(tmp_path: Path) -> None:
