@@ -6,9 +6,11 @@ One local server, in a process of its own, streams the same reply to all: thinki
 block, one token a chunk. CPU is that of the asking process with all its threads. Three read it:
 
 - `ours`: ChatModel, with the reply split, its loops and its budget watched, as the agent gets it;
-- `stock model`: smolagents' OpenAIModel, its deltas taken and thrown away: the least it can cost;
+- `stock model`: smolagents' OpenAIModel, its deltas taken and thrown away. It costs more than
+  ours: its openai client makes objects of a model class of each chunk;
 - `stock agent`: a CodeAgent that streams, which joins and renders all deltas again for each.
-  That grows with the square of the length, so replies longer than --stock-up-to are left out.
+  What it does grows with the square of the length, so replies longer than --stock-up-to are left
+  out: 16,000 tokens take it some four minutes.
 
 Needs no network. The whole loop (steps, prompts, answers) is measured by loop_agent.py.
 """

@@ -68,7 +68,7 @@ ADDER = "def adder(n):\n    def add(x):\n        return x + n\n\n    return add"
         ([f"{ADDER}\nadd3 = adder(3)\nfinal_answer(add3)"], f"{ADDER}\n\n\nadd3 = adder(3)"),
         ([f"{SCALE}\nn = 5\n{AREA}\nfinal_answer(area)"], f"{SCALE}\n\n\n{AREA}"),
     ],
-    ids="latest lambda name bare cached wrapped partial closure uses".split(),
+    ids=["latest", "lambda", "name", "bare", "cached", "wrapped", "partial", "closure", "uses"],
 )  # fmt: skip
 def test_functions_of_all_kinds_are_written_out(make: Make, codes: list[str], wanted: str) -> None:
     finished, _ = run(make(*map(code, codes)))
