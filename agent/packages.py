@@ -4,6 +4,7 @@ import threading
 from collections.abc import Callable, Iterable
 from typing import Protocol
 
+from agent.desk import Desk
 from agent.events import Event, PackageInstall, PackageWanted
 from errors import HearthError, PackageError
 
@@ -22,25 +23,14 @@ class Installer(Protocol):
     ) -> object: ...
 
 
-class PackageDesk:
+class PackageDesk(Desk):
     """The packages of one session, between its code, its user and the installer."""
 
     def __init__(self, installer: Installer) -> None:
+        super().__init__()
         self._installer = installer
-        self._emit: Callable[[Event], None] = lambda event: None
-        self._step: Callable[[], int] = lambda: 0
-        self._stopped: Callable[[], bool] = lambda: False
         self._asked: set[str] = set()
         self._lock = threading.Lock()
-
-    def attach(
-        self,
-        emit: Callable[[Event], None],
-        step: Callable[[], int],
-        stopped: Callable[[], bool],
-    ) -> None:
-        """Called by the session: where events go, which step runs, what ends an installation."""
-        self._emit, self._step, self._stopped = emit, step, stopped
 
     def missing(self, module: str) -> str:
         """A step lacked `module`: ask the user, or install what they allowed beforehand.

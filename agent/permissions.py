@@ -4,9 +4,10 @@ import json
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
+from agent.desk import Desk
 from agent.events import Event, PermissionAnswered, PermissionAsked, RunFinished, RunStarted
 from errors import Cancelled, Denied, InputError
 
@@ -30,7 +31,7 @@ _REFUSED = (
 )
 
 
-class PermissionDesk:
+class PermissionDesk(Desk):
     """The questions of one session, between its code and its user.
 
     A call waits at the desk until it is answered, for `patience_seconds` at most; then it counts
@@ -39,10 +40,8 @@ class PermissionDesk:
     """
 
     def __init__(self, patience_seconds: float = 600.0) -> None:
+        super().__init__()
         self.patience_seconds = patience_seconds
-        self._emit: Callable[[Event], None] = lambda event: None
-        self._step: Callable[[], int] = lambda: 0
-        self._stopped: Callable[[], bool] = lambda: False
         # Held while an event goes out, so that none comes after the run's last.
         self._changed = threading.Condition()
         self._open: dict[str, PermissionAsked] = {}
@@ -52,15 +51,6 @@ class PermissionDesk:
         self._nobody = False
         self._over = False
         self._waited, self._since = 0.0, 0.0
-
-    def attach(
-        self,
-        emit: Callable[[Event], None],
-        step: Callable[[], int],
-        stopped: Callable[[], bool],
-    ) -> None:
-        """Called by the session: where events go, which step runs, whether the run is to end."""
-        self._emit, self._step, self._stopped = emit, step, stopped
 
     def take(self, history: Iterable[Event]) -> None:
         """Go on with what was allowed for the session in an earlier life of it."""

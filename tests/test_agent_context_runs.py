@@ -8,6 +8,7 @@ from agent import context
 from agent.conversation import MOST_COMPACTIONS
 from agent.events import (
     Compacted,
+    Event,
     Notice,
     RunFinished,
     StepFinished,
@@ -21,7 +22,7 @@ from serving.families import FAMILIES
 from serving.model import plain_messages
 from serving.scripted import ScriptedModel
 from tests.context_help import LETTERS
-from tests.fake_openai import FakeOpenAI, Turn
+from tests.fake_openai import FakeOpenAI, Request, Turn
 
 PRINT = "Hm.\n</think>\n```python\nprint('{}' * 1500)\n```"
 SMALL = dataclasses.replace(
@@ -74,18 +75,24 @@ REFUSED = Turn(
 )
 
 
+def run_on_server(turns: Sequence[Turn], folder: Path) -> tuple[list[Event], list[Request]]:
+    """The events of a run on a server with these turns, and what it was asked."""
+    with FakeOpenAI(turns) as server:
+        model = ChatModel(server.url, "fake", "", FAMILIES["instruct"], timeout_seconds=20)
+        session = Session(model, SandboxExecutor(folder), [], folder)
+        events = list(session.run("Go."))
+        session.close()
+        return events, server.chats
+
+
 def test_a_server_that_refuses_gets_a_shorter_prompt(tmp_path: Path) -> None:
     turns = [
         *(Turn(f"```python\nprint('{n}' * 900)\n```") for n in range(4)),
         REFUSED,
         Turn("```python\nfinal_answer(5)\n```"),
     ]
-    with FakeOpenAI(turns) as server:
-        model = ChatModel(server.url, "fake", "", FAMILIES["instruct"], timeout_seconds=20)
-        session = Session(model, SandboxExecutor(tmp_path), [], tmp_path)
-        events = list(session.run("Go."))
-        session.close()
-        sizes = [len(str(request.body["messages"])) for request in server.chats]
+    events, asked = run_on_server(turns, tmp_path)
+    sizes = [len(str(request.body["messages"])) for request in asked]
     assert isinstance(events[-1], RunFinished) and events[-1].answer == "5"
     assert [e.step for e in events if isinstance(e, Compacted)] == [5]
     assert sizes[5] < sizes[4] * 0.75
@@ -99,24 +106,17 @@ def test_a_server_with_a_small_context_gets_shorter_replies(tmp_path: Path) -> N
         ),
         Turn("```python\nfinal_answer(5)\n```"),
     ]
-    with FakeOpenAI(turns) as server:
-        model = ChatModel(server.url, "fake", "", FAMILIES["instruct"], timeout_seconds=20)
-        session = Session(model, SandboxExecutor(tmp_path), [], tmp_path)
-        events = list(session.run("Go."))
-        session.close()
-        assert [request.body["max_tokens"] for request in server.chats] == [8192, 2048]
+    events, asked = run_on_server(turns, tmp_path)
+    assert [request.body["max_tokens"] for request in asked] == [8192, 2048]
     assert events[-1].answer == "5"  # type: ignore[union-attr]
     assert "2,048" in "".join(e.text for e in events if isinstance(e, Notice))
 
 
 def test_a_server_that_refuses_everything_ends_the_run(tmp_path: Path) -> None:
     turns = [*(Turn(f"```python\nprint('{n}' * 900)\n```") for n in range(6)), REFUSED]
-    with FakeOpenAI(turns) as server:
-        model = ChatModel(server.url, "fake", "", FAMILIES["instruct"], timeout_seconds=20)
-        session = Session(model, SandboxExecutor(tmp_path), [], tmp_path)
-        last = list(session.run("Go."))[-1]
-        session.close()
-        assert len(server.chats) <= 6 + 1 + MOST_COMPACTIONS
+    events, asked = run_on_server(turns, tmp_path)
+    assert len(asked) <= 6 + 1 + MOST_COMPACTIONS
+    last = events[-1]
     assert isinstance(last, RunFinished) and last.status == "failed"
     assert "too long" in last.error and last.fix
 
