@@ -49,7 +49,7 @@ class TestSearch:
         tool(query="kenya", language="DE")
         assert site.asked[-1][0].startswith("/de/w/api.php?")
         assert tool.domain({"query": "x", "language": "de"}) == "de.wikipedia.org"
-        for wrong in ("evil.example/", "e", "en@x", "../en", "x" * 30):
+        for wrong in ("evil.example/", "e", "german", "en@x", "../en", "x" * 30):
             with pytest.raises(ToolError, match="no language of Wikipedia"):
                 tool(query="kenya", language=wrong)
 

@@ -16,7 +16,7 @@ ADDRESS = "https://{language}.wikipedia.org/w/api.php"
 USER_AGENT = "Hearth/0.1 (a personal agent, run by its user) python-httpx"
 """Wikimedia asks clients to name themselves: https://foundation.wikimedia.org/wiki/Policy:User-Agent_policy"""
 
-_LANGUAGE = re.compile(r"[a-z]{2,}(-[a-z0-9]+)*")
+_LANGUAGE = re.compile(r"([a-z]{2,3}|simple)(-[a-z0-9]+)*")
 _GAP_SECONDS = 0.1
 _PATIENCE_SECONDS = 15.0
 _PAUSE_SECONDS = 30.0
