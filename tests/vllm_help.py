@@ -5,6 +5,7 @@ import re
 import threading
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import psutil
@@ -39,13 +40,28 @@ def a_token(endpoint: Endpoint) -> int:
     return tokens["tokens"][-1]
 
 
+def at_rest(pid: int | None) -> bool:
+    """Whether a process, and this one but for the thread that asks, wait for something to come.
+
+    A thread that could go on, and only has no core at the moment, is not at rest.
+    """
+    asks = str(threading.get_native_id())
+    for tasks in (Path(f"/proc/{pid}/task"), Path("/proc/self/task")):
+        for task in tasks.iterdir():
+            with contextlib.suppress(OSError):  # it has just ended
+                state = (task / "stat").read_text().rpartition(")")[2].split()[0]
+                if state == "R" and task.name != asks:
+                    return False
+    return True
+
+
 @contextlib.contextmanager
 def slowed(endpoint: Endpoint) -> Iterator[Callable[[], float]]:
     """The engine at a small part of its speed; the function gives its CPU seconds so far.
 
     So small a model is at a reply's end before its server, on the same two cores, hears that
-    the client has gone. A large one's tokens take as long as these: its process is stopped for
-    most of the time.
+    the client has gone. A large one's tokens take as long as these: its process computes for a
+    moment, and is stopped until the server and its clients have done with what came of it.
     """
     family = psutil.Process(endpoint.pid).children(recursive=True)
     engine = [one for one in family if one.name().startswith("VLLM::")]
@@ -57,6 +73,9 @@ def slowed(endpoint: Endpoint) -> Iterator[Callable[[], float]]:
             for one in workers:
                 one.suspend()
             over.wait(0.02)
+            until = time.monotonic() + 5
+            while not (at_rest(endpoint.pid) or over.is_set() or time.monotonic() > until):
+                time.sleep(0.005)
             for one in workers:
                 one.resume()
             time.sleep(0.004)
