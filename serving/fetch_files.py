@@ -9,6 +9,7 @@ a damaged file is deleted and fetched again, once. `--check` compares what was t
 What it has to tell are lines of its output that begin with `MARK`: JSON, read by serving/fetch.py.
 """
 
+import errno
 import json
 import os
 import signal
@@ -27,6 +28,7 @@ from serving.hub_files import (
     bytes_there,
     check_space,
     drop_damaged,
+    full_disk,
     needed_files,
     remove_begun,
     repo_folder,
@@ -64,6 +66,8 @@ def fetch(repo: str, revision: str | None, check: bool, only: Set[str] = frozens
     EngineError."""
     files = _listed(repo, revision, only)
     had = {f.name for f in files if _blob(repo, f).exists()}
+    # All there by its size, and yet no model: then one of them is not what it should be.
+    check = check or len(had) == len(files)
     told = 0
 
     def tell(done: int) -> None:
@@ -118,16 +122,18 @@ def _download(repo: str, revision: str | None, files: Sequence[HubFile]) -> None
             return
         except Exception as error:  # noqa: BLE001 - many kinds, from two libraries of HTTP
             refused = isinstance(error, hub.GatedRepoError | hub.RepositoryNotFoundError)
-            full = isinstance(error, OSError) and error.errno in (28, 122)  # ENOSPC, EDQUOT
-            if full:
-                raise EngineError(
-                    f"The disk became full while {repo} was downloaded to {repo_folder(repo)}.",
-                    fix="Make room, choose a smaller model, or set HF_HOME to a larger disk.",
-                ) from None
+            if _is_full(error):
+                raise full_disk(repo, files) from None
             if refused or not tries_left:
                 raise hub_error(error, repo, "is not whole") from None
             _tell(again=str(error).splitlines()[0][:200] if str(error) else type(error).__name__)
             time.sleep(_WAIT_SECONDS)
+
+
+def _is_full(error: Exception) -> bool:
+    """Whether there was no room, or no more of the user's share; Xet's client says it in words."""
+    number = error.errno if isinstance(error, OSError) else None
+    return number in (errno.ENOSPC, errno.EDQUOT) or "No space left on device" in str(error)
 
 
 def _blob(repo: str, file: HubFile) -> Path:

@@ -20,6 +20,7 @@ from serving.progress import size_text
 
 _SMALL_FILES = frozenset({".json", ".txt", ".model", ".jinja", ".tiktoken"})
 _BLOCK = 4 << 20
+_MAKE_ROOM = "Make room, choose a smaller model, or set HF_HOME to a larger disk."
 
 
 @dataclass(frozen=True)
@@ -112,14 +113,31 @@ def _written(path: Path) -> int:
 
 def check_space(model_id: str, wanted: int) -> None:
     """Raise EngineError when the cache's disk has no room for `wanted` more bytes."""
-    cache = hub_cache()
-    there = next(p for p in (cache, *cache.parents) if p.exists())
-    free = shutil.disk_usage(there).free
+    there, free = _free()
     if wanted > free:
         raise EngineError(
             f"{model_id} needs {size_text(wanted)}, but {there} has only {size_text(free)} left.",
-            fix="Make room, choose a smaller model, or set HF_HOME to a larger disk.",
+            fix=_MAKE_ROOM,
         )
+
+
+def full_disk(repo: str, files: Iterable[HubFile]) -> EngineError:
+    """The error for a disk that became full while `files` were fetched."""
+    there, free = _free()
+    files = list(files)
+    missing = sum(f.size for f in files) - bytes_there(repo, files)
+    return EngineError(
+        f"The disk became full while {repo} was downloaded: {size_text(missing)} of it are "
+        f"missing, but {there} has only {size_text(free)} left.",
+        fix=f"{_MAKE_ROOM} Whole files are kept.",
+    )
+
+
+def _free() -> tuple[Path, int]:
+    """The cache's folder, or the first above it that exists, and its disk's free bytes."""
+    cache = hub_cache()
+    there = next(p for p in (cache, *cache.parents) if p.exists())
+    return there, shutil.disk_usage(there).free
 
 
 def drop_damaged(

@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from pathlib import Path
 
 import httpx
 import psutil
+import pytest
 
 from serving.engines import ENGINES, Command, Endpoint, Engine, Plan
 from settings import ROOT, Settings, load_settings
@@ -91,6 +93,23 @@ def start_app(
     with app.stdout as said:
         pid, base_url = said.readline().split()
     return app, int(pid), base_url
+
+
+SMALL_DISK = """
+mkdir -p "$1" && mount -t tmpfs -o size="$2" tmpfs "$1" || exit 1
+shift 2; exec "$@"
+"""
+
+
+def on_small_disk(folder: Path, size: int) -> list[str]:
+    """What to put before a command to have it run with a disk of `size` bytes at `folder`; the
+    test is skipped where none can be mounted."""
+    alone = ["unshare", "--user", "--map-root-user", "--mount"]
+    mounts = [*alone, "sh", "-c", SMALL_DISK, "sh", str(folder), str(size)]
+    possible = shutil.which("unshare") and subprocess.run([*mounts, "true"], check=False)
+    if not possible or possible.returncode:
+        pytest.skip("a small disk can't be mounted here: no user namespaces")
+    return mounts
 
 
 Serve = Callable[[type[BaseHTTPRequestHandler]], str]

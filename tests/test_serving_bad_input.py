@@ -3,7 +3,6 @@ setting and the next step."""
 
 import json
 import os
-import shutil
 import socket
 import subprocess
 import sys
@@ -15,14 +14,11 @@ from pathlib import Path
 import pytest
 
 from settings import ROOT
-from tests.engine_help import serving
+from tests.engine_help import on_small_disk, serving
 from tests.fake_hub import hub_handler
 
 KEY, TOKEN = "sk-a-wrong-secret", "hf_awrongtokenawrongtoken"
-FULL = """
-mount -t tmpfs -o size=64k tmpfs "$1" && cat /dev/zero > "$1/filled" 2> /dev/null
-shift; exec "$@"
-"""
+FULL = 'cat /dev/zero > "$1/filled" 2> /dev/null; shift; exec "$@"'
 
 # the program and its arguments, the variables, and what the error says; {…} is filled in below
 ROWS: dict[str, tuple[str, dict[str, str], list[str]]] = {
@@ -180,11 +176,7 @@ def test_no_network_is_one_clear_error(row: str, without_network: Results) -> No
 
 
 def test_a_full_disk_is_one_clear_error(values: dict[str, str], tmp_path: Path) -> None:
-    alone = ["unshare", "--user", "--map-root-user", "--mount"]
-    mounts = [*alone, "sh", "-c", FULL, "sh", str(tmp_path)]
-    possible = shutil.which("unshare") and subprocess.run([*mounts, "true"], check=False)
-    if not possible or possible.returncode:
-        pytest.skip("a small disk can't be mounted here: no user namespaces")
+    mounts = [*on_small_disk(tmp_path, 65_536), "sh", "-c", FULL, "sh", str(tmp_path)]
     rows = {
         "start": ("serving start --model tiny", {"HEARTH_DATA_DIR": str(tmp_path)}, []),
         "ask": ("agent go --route main", {"HEARTH_DATA_DIR": str(tmp_path)}, []),

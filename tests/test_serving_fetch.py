@@ -26,7 +26,7 @@ from serving.hub_files import (
     weight_files,
 )
 from settings import ROOT
-from tests.engine_help import eventually, serving
+from tests.engine_help import eventually, on_small_disk, serving
 from tests.fake_hub import COMMIT, TOKEN, WEIGHTS, git, hub_handler
 
 FAULTS = ("slow", "cut", "damaged", "rotten", "missing", "gated", "refused", "private", "down")
@@ -56,6 +56,42 @@ def look(fault):
 with ThreadPoolExecutor(3) as pool:
     found = dict(zip(sys.argv[2:], pool.map(look, sys.argv[2:])))
 print(json.dumps(found))
+"""
+
+FILLED = """
+import contextlib, json, sys
+from pathlib import Path
+from errors import HearthError
+from serving.fetch import fetch_model
+from serving.model_source import resolve_model
+
+filler = Path(sys.argv[2])
+
+def fill(progress):
+    if not list(filler.parent.rglob("*.incomplete")):
+        return  # the download has not begun
+    with contextlib.suppress(OSError), filler.open("ab", buffering=0) as file:
+        while file.write(bytes(4096)):
+            pass
+
+def fetch(measure):
+    source = resolve_model("org/slow")
+    try:
+        came = fetch_model(
+            "org/slow", source, Path(sys.argv[1]), say=print_, measure=measure, go_on=lambda: None
+        )
+        return {"came": came}
+    except HearthError as error:
+        return {"error": error.message, "fix": error.fix}
+
+def print_(line):
+    sys.stderr.write(line)
+
+filled = fetch(fill)
+filler.unlink()
+whole_then = resolve_model("org/slow").folder is not None
+with_room = fetch(lambda progress: None)
+print(json.dumps([filled, whole_then, with_room, resolve_model("org/slow").folder is not None]))
 """
 
 
@@ -230,3 +266,40 @@ def test_both_kinds_of_checksum(tmp_path: Path) -> None:
     sha256 = "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824"
     assert checksum(file, "a" * 64) == sha256
     assert checksum(file, "a" * 40) == git(file) == "b6fc4c620b67d95f953a5c1c1230aaab5db5a1b0"
+
+
+def test_a_disk_that_becomes_full_is_said_with_what_is_missing(
+    hub: str, tmp_path: Path, toy: Path
+) -> None:
+    """And what is there by then is no model; with room again the rest comes."""
+    size = sum(f.stat().st_size for f in toy.iterdir())
+    home = tmp_path / "home"
+    mounted = on_small_disk(home, size + 200_000)
+    done = subprocess.run(
+        [*mounted, sys.executable, "-c", FILLED, str(tmp_path / "logs"), str(home / "filler")],
+        cwd=ROOT,
+        env=environment(hub, home),
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    filled, whole_then, with_room, whole = json.loads(done.stdout)
+    assert "The disk became full while org/slow was downloaded" in filled["error"]
+    assert "0.4 MB of it are missing" in filled["error"] and size > 350_000
+    assert f"{home / 'hub'} has only 0." in filled["error"] and "HF_HOME" in filled["fix"]
+    assert not whole_then and with_room["came"] and whole
+
+
+def test_a_garbled_file_of_an_earlier_time_is_fetched_again_alone(
+    hub: str, home: Path, found: dict[str, dict], toy: Path, asked: Counter[str]
+) -> None:
+    weights = Path(found["slow"]["folder"]) / WEIGHTS
+    blob, before = weights.resolve(), asked["slow"]
+    blob.write_bytes(blob.read_bytes()[:8] + b"?" + blob.read_bytes()[9:])
+    others = [p.stat().st_mtime_ns for p in weights.parent.iterdir() if p.name != WEIGHTS]
+    again = fetch(hub, home, "slow")
+    assert again["slow"]["came"], again
+    assert weights.read_bytes() == (toy / WEIGHTS).read_bytes() and asked["slow"] == before + 1
+    assert others == [p.stat().st_mtime_ns for p in weights.parent.iterdir() if p.name != WEIGHTS]
