@@ -12,6 +12,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -25,6 +26,7 @@ from serving.hub_files import (
     needed_files,
     weight_files,
 )
+from serving.model_source import BUNDLED_FOLDER
 from settings import ROOT
 from tests.engine_help import eventually, on_small_disk, serving
 from tests.fake_hub import COMMIT, TOKEN, WEIGHTS, git, hub_handler
@@ -94,6 +96,34 @@ with_room = fetch(lambda progress: None)
 print(json.dumps([filled, whole_then, with_room, resolve_model("org/slow").folder is not None]))
 """
 
+DAMAGED = """
+import json, sys
+from pathlib import Path
+from serving.fetch import fetch_model
+from serving.model_source import resolve_model
+from serving.supervisor import Supervisor
+from settings import load_settings
+
+data, said, seen = Path(sys.argv[1]), [], []
+settings = load_settings(model="org/sound", engine="transformers", data_dir=data)
+fetch_model(
+    "org/sound", resolve_model("org/sound"), data, say=said.append, measure=seen.append,
+    go_on=lambda: None,
+)
+folder = resolve_model("org/sound").folder
+weights = (folder / "model.safetensors").resolve()
+whole = weights.read_bytes()
+weights.write_bytes(whole.replace(b'"BF16"', b'"B?16"', 1))
+assert resolve_model("org/sound").folder == folder, "what looks before the start sees no damage"
+before = {p.name: p.stat().st_mtime_ns for p in folder.iterdir()}
+supervisor = Supervisor(settings, on_progress=said.append, on_measure=seen.append)
+with supervisor:
+    logs = [p.read_text() for p in sorted((data / "logs").glob("engine-*"))]
+changed = [p.name for p in folder.iterdir() if p.stat().st_mtime_ns != before[p.name]]
+mended = (folder / "model.safetensors").read_bytes() == whole
+print(json.dumps([said, changed, mended, logs]))
+"""
+
 
 def environment(address: str, home: Path, token: str = "") -> dict[str, str]:
     env = {**os.environ, "HF_ENDPOINT": address, "HF_HOME": str(home), "HF_HUB_OFFLINE": "0"}
@@ -101,18 +131,24 @@ def environment(address: str, home: Path, token: str = "") -> dict[str, str]:
     return env | ({"HF_TOKEN": token} if token else {})
 
 
-def fetch(address: str, home: Path, *faults: str, token: str = "") -> dict[str, dict]:
+def told(address: str, home: Path, *argv: str, token: str = "") -> Any:
+    """What a process that has the hub at `address` and its cache in `home` prints, as JSON."""
     done = subprocess.run(
-        [sys.executable, "-c", FETCH, str(home / "logs"), *faults],
+        [*argv],
         cwd=ROOT,
         env=environment(address, home, token),
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=300,
         check=False,
     )
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
+
+
+def fetch(address: str, home: Path, *faults: str, token: str = "") -> dict[str, dict]:
+    script = [sys.executable, "-c", FETCH, str(home / "logs"), *faults]
+    return told(address, home, *script, token=token)
 
 
 @pytest.fixture(scope="module")
@@ -275,17 +311,8 @@ def test_a_disk_that_becomes_full_is_said_with_what_is_missing(
     size = sum(f.stat().st_size for f in toy.iterdir())
     home = tmp_path / "home"
     mounted = on_small_disk(home, size + 200_000)
-    done = subprocess.run(
-        [*mounted, sys.executable, "-c", FILLED, str(tmp_path / "logs"), str(home / "filler")],
-        cwd=ROOT,
-        env=environment(hub, home),
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    filled, whole_then, with_room, whole = json.loads(done.stdout)
+    script = [sys.executable, "-c", FILLED, str(tmp_path / "logs"), str(home / "filler")]
+    filled, whole_then, with_room, whole = told(hub, home, *mounted, *script)
     assert "The disk became full while org/slow was downloaded" in filled["error"]
     assert "0.4 MB of it are missing" in filled["error"] and size > 350_000
     assert f"{home / 'hub'} has only 0." in filled["error"] and "HF_HOME" in filled["fix"]
@@ -303,3 +330,22 @@ def test_a_garbled_file_of_an_earlier_time_is_fetched_again_alone(
     assert again["slow"]["came"], again
     assert weights.read_bytes() == (toy / WEIGHTS).read_bytes() and asked["slow"] == before + 1
     assert others == [p.stat().st_mtime_ns for p in weights.parent.iterdir() if p.name != WEIGHTS]
+
+
+def test_damage_that_only_the_engine_notices_is_mended_and_it_starts(tmp_path: Path) -> None:
+    """The real engine: its log tells the cause, and no other file is fetched anew."""
+    asked: Counter[str] = Counter()
+    with serving() as serve:
+        address = serve(hub_handler(BUNDLED_FOLDER, asked))
+        script = [sys.executable, "-c", DAMAGED, str(tmp_path / "data")]
+        said, changed, mended, logs = told(address, tmp_path, *script)
+    assert mended and changed == [WEIGHTS] and asked["sound"] == 2
+    failed, check, started = logs
+    assert "SafetensorError" in failed and "hearth-fetch" in check
+    assert "Error" not in started and "startup complete" in started
+    assert said[-4:-1] == [
+        "comparing the model's files with their published checksums",
+        f"damaged, so fetched again: {WEIGHTS}",
+        "starting transformers with org/sound on CPU …",
+    ]
+    assert said[-1].startswith("ready in")
