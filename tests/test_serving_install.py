@@ -2,7 +2,6 @@
 
 import json
 import os
-import random
 import shutil
 import subprocess
 import sys
@@ -197,47 +196,61 @@ from pathlib import Path
 import pytest
 from serving import environments, install
 from tests.test_serving_install import fake_python
+
+def wait(moment):
+    print(moment, flush=True)
+    sys.stdin.readline()
+
+def wait_before(event, arguments):
+    if event in ("shutil.rmtree", "os.rename") and str(arguments[0]).startswith(sys.argv[1]):
+        wait(event)
+
 with pytest.MonkeyPatch.context() as patch:
     patch.setattr(environments, "ROOT", Path(sys.argv[1]))
     patch.setattr(environments, "cpu_obstacle", lambda: "")
     fake_python(Path(sys.argv[1]), patch)
-    install.install(install.CPU, lambda line: print(line, flush=True))
-print("done", flush=True)
+    sys.addaudithook(wait_before)
+    install.install(install.CPU, wait)
 """
 
 
-def test_an_installation_killed_at_any_moment_is_none(root: Path) -> None:
-    """By SIGKILL, as each line is said and a little later: whole or not there, and never in the way
-    of the next."""
-    whole, killed, chance = False, 0, random.Random(7)
-    for lines in range(1, 9):
-        shutil.rmtree(CPU.folder, ignore_errors=True)
-        begun = subprocess.Popen(
-            [sys.executable, "-c", KILLED, str(root)], cwd=ROOT, stdout=subprocess.PIPE, text=True
-        )
-        assert begun.stdout is not None
-        said = [begun.stdout.readline() for _ in range(lines)]
-        time.sleep(chance.uniform(0, 0.03))
+def killed_at(moment: int, root: Path) -> list[str]:
+    """Install in a process that is killed at that moment; the moments until then, it among them."""
+    with subprocess.Popen(
+        [sys.executable, "-c", KILLED, str(root)],
+        cwd=ROOT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as begun:
+        assert begun.stdin is not None and begun.stdout is not None
+        passed = [begun.stdout.readline()]
+        for _ in range(moment - 1):
+            begun.stdin.write("\n")
+            begun.stdin.flush()
+            passed.append(begun.stdout.readline())
         begun.kill()
-        said += begun.stdout.read().splitlines()
-        begun.wait(10)
-        begun.stdout.close()
-        whole = any(line.startswith("installed") for line in said)
-        killed += not whole
-        # Between the renaming and the line that says so it is whole, and nothing has said so.
-        assert CPU.versions() is not None if whole else True
-        if CPU.versions() is None:
-            assert not (CPU.folder / "hearth-engine.json").exists()
+    return [line.split()[0] for line in passed]
+
+
+def test_an_installation_killed_at_any_moment_is_none(root: Path) -> None:
+    """By SIGKILL, as each line is said and before a folder is removed or renamed: whole or not
+    there, and never in the way of the next."""
+    passed: list[str] = []
+    while "installed" not in passed:
+        shutil.rmtree(CPU.folder, ignore_errors=True)
+        passed = killed_at(len(passed) + 1, root)
+        if passed[-1] == "installed":
+            assert (CPU.folder / "bin" / "tool").read_text().startswith(f"#!{CPU.folder}/")
+            assert require(CPU) == CPU.python
+        else:
+            assert not CPU.folder.exists()
             with pytest.raises(EngineError, match="is not installed"):
                 require(CPU)
-        else:
-            assert (CPU.folder / "bin" / "tool").read_text().startswith(f"#!{CPU.folder}/")
-            assert any(line.startswith("importing") for line in said)
-        if whole:
-            break
         assert install.install(CPU, lambda line: None)["vllm"] == "0.32.0"
         assert not CPU.folder.with_name(f"{CPU.folder.name}.part").exists()
-    assert killed >= 3
+    made = ["shutil.rmtree", *["Collecting"] * 3, "importing", "shutil.rmtree", "os.rename"]
+    assert passed == [*made, "installed"]
 
 
 def test_the_recipe_for_tpus_builds_from_source(
