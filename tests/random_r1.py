@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from tests.random_tiny_model import write_tokenizer
+from tests.random_tiny_model import BOS, EOS, write_tokenizer
 
 SHARD_BYTES = 2 << 30
 _NOISE = 1 << 22  # values drawn once; each tensor begins elsewhere in them
@@ -30,10 +30,11 @@ def build_random_r1(
     folder.mkdir(parents=True, exist_ok=True)
     context = config["max_position_embeddings"]
     tokenizer = write_tokenizer(folder, size=config["vocab_size"], context=context)
-    assert len(tokenizer) == config["vocab_size"]
+    assert tokenizer.get_vocab_size() == config["vocab_size"]
     known = AutoConfig.for_model(**config)
     known.architectures, known.dtype = config["architectures"], torch.bfloat16
-    known.bos_token_id, known.eos_token_id = tokenizer.bos_token_id, tokenizer.eos_token_id
+    known.bos_token_id = tokenizer.token_to_id(BOS)
+    known.eos_token_id = tokenizer.token_to_id(EOS)
     known.save_pretrained(folder)
     with torch.device("meta"):
         model = AutoModelForCausalLM.from_config(known, dtype=torch.bfloat16)
