@@ -17,7 +17,7 @@ from smolagents.models import ChatMessageStreamDelta
 from agent import events
 from agent.compaction import Compaction, Window
 from agent.context import Step
-from agent.manner import Manner, Patience, settle
+from agent.manner import Manner, Patience, news, settle
 from errors import ContextTooLong, EngineError, HearthError, ModelError
 
 MOST_COMPACTIONS = 4
@@ -72,12 +72,17 @@ class Conversation:
         tell = partial(events.ModelStarting.of, step.step_number)
         with self.patience:
             change = settle(self._model, failed, self._cancel, lambda p: self._emit(tell(p)))
+        self._tell_news()
         if change is None:
             return
         if self._manner_of is not None:
             self.manner = self._manner_of(change.family)
         self.window = self._new_window()
         self._emit(events.ModelChanged(step.step_number, **vars(change)))
+
+    def _tell_news(self) -> None:
+        if text := news(self._model):
+            self._emit(events.Notice(text))
 
     def _new_window(self) -> Window:
         manner = self.manner
@@ -135,6 +140,7 @@ class Conversation:
             yield delta
         if reply is None:
             raise RuntimeError("the model's stream ended without its last delta")
+        self._tell_news()
         step.token_usage = usage
         if usage is not None:
             self.window.learn(step.model_input_messages, usage.input_tokens)

@@ -65,6 +65,13 @@ def settle(
     return None
 
 
+def news(model: Any) -> str:
+    """What the user should know of how the model runs that is new; a model object tells it once
+    by its method `news`, if it has one."""
+    tell = getattr(model, "news", None)
+    return str(tell()) if tell is not None else ""
+
+
 def observation_chars(model: Any) -> int:
     """Most characters of an observation: never more than the context has tokens, which is about
     a third of it."""

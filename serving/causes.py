@@ -10,12 +10,15 @@ from typing import NamedTuple
 
 class Cause(NamedTuple):
     """`what` completes "the engine ended: …"; `fix` is the user's next step. `kind` is for what
-    can be done about it: `memory` (of any sort), `cache` (one conversation's), `damaged` files."""
+    can be done about it: `memory` (of any sort), `cache` (one conversation's), `killed` (for
+    want of memory, perhaps), `damaged` files."""
 
     what: str
     fix: str
     kind: str = ""
 
+
+SHORT = ("memory", "cache")  # kinds of which a log leaves no doubt that memory ran out
 
 _SMALLER = (
     "Choose a smaller model, set HEARTH_QUANTIZE to nf4 on an NVIDIA GPU, or close what else uses "
@@ -156,7 +159,7 @@ def explain(log: str, code: int | None = None) -> Cause:
             return cause
     if code == -signal.SIGKILL:
         return Cause(
-            "it was killed (signal 9), most often because memory ran out", _SMALLER, "memory"
+            "it was killed (signal 9), most often because memory ran out", _SMALLER, "killed"
         )
     if code is not None and code < 0:
         return Cause(f"it was ended by {_signal_name(-code)}", _LOOK)

@@ -88,6 +88,11 @@ class Place(ABC):
         """Raise EngineError once the place is gone for good."""
 
     @property
+    def notice(self) -> str:
+        """What the user should know of how it answers; it may change while it is used."""
+        return self.endpoint.notice if self.endpoint else ""
+
+    @property
     def gone(self) -> bool:
         """Whether the place is gone for good."""
         try:

@@ -77,8 +77,12 @@ class EnginePlace(Place):
             return
         supervisor.check()
         known, now = self.endpoint, supervisor.endpoint
-        if known and now and known.base_url != now.base_url:
-            self.endpoint = now  # its port was lost between two starts
+        if known and now and (known.base_url, known.notice) != (now.base_url, now.notice):
+            self.endpoint = now  # its port was lost between two starts, or its plan is smaller
+
+    @property
+    def notice(self) -> str:
+        return self._supervisor.notice if self._supervisor is not None else ""
 
     def probe(self) -> None:
         self.check()
@@ -179,8 +183,18 @@ class LocalPlace(Place):
         return "none", "No engine runs on this machine."
 
     def check(self) -> None:
-        if self._startable is not None:
-            self._startable.check()
+        startable = self._startable
+        if startable is not None:
+            ours = self.endpoint == startable.endpoint
+            startable.check()
+            if ours:
+                self.endpoint = startable.endpoint
+
+    @property
+    def notice(self) -> str:
+        startable = self._startable
+        ours = startable is not None and self.endpoint == startable.endpoint
+        return startable.notice if startable and ours else super().notice
 
     def probe(self) -> None:
         self.check()

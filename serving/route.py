@@ -126,6 +126,7 @@ class Route:
         if only is not None:
             self.ledger.check(only.name, only.limits)
             self._open(only, go_on)
+            only.check()
             return only
         faults: dict[Place, HearthError] = {}
         for anyhow in (False, True):  # rather one that is out for a while than none

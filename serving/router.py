@@ -54,6 +54,7 @@ class RoutedModel(StreamingModel):
         self._place = only or route.preferred()
         super().__init__(self._place.model_id, self._place.family)
         self.thinking_tokens: int | None = self.family.thinking_tokens
+        self._told: dict[str, str] = {}  # of each place, its last notice
         self._clients: dict[str, tuple[Endpoint, ChatModel]] = {}
         self._client: ChatModel | None = None
         self._bills: dict[str, Bill] = {}
@@ -116,6 +117,12 @@ class RoutedModel(StreamingModel):
         return Change(
             model_before, before.name, str(self.model_id), place.name, self.family.name, reason
         )
+
+    def news(self) -> str:
+        """What is new about how the present model runs, told once; empty for nothing."""
+        told, now = self._told.get(self._place.name, ""), self._place.notice
+        self._told[self._place.name] = now
+        return now if now != told else ""
 
     def generate_stream(
         self,
@@ -267,6 +274,7 @@ class RoutedModel(StreamingModel):
     def _take(self, place: Place) -> None:
         endpoint = place.endpoint
         assert endpoint is not None
+        self._told.setdefault(place.name, place.notice)
         known = self._clients.get(place.name)
         if known is None or known[0] != endpoint:
             if known is not None:

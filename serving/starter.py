@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from errors import Cancelled, EngineError
+from serving.causes import SHORT
 from serving.fetch import fetch_model
 from serving.first_reply import family_of
 from serving.launch import Launch
@@ -60,6 +61,12 @@ class Starter:
     @property
     def _logs(self) -> Path:
         return self.settings.data_dir / "logs"
+
+    @property
+    def notice(self) -> str:
+        """How its plan is smaller than the first one, for the user; empty where it is not."""
+        said = "; ".join(self._steps)
+        return f"The memory did not suffice, so it runs with {said}." if said else ""
 
     def fetch(self) -> None:
         """Download what the plan's model lacks on this machine. Raises EngineError."""
@@ -113,19 +120,25 @@ class Starter:
         """Whether the next try may go better; what was not done about it is added to the error."""
         launch = self.launch
         cause = launch.cause if launch is not None else None
-        if launch is None or cause is None or cause.kind not in ("memory", "cache", "damaged"):
+        if launch is None or cause is None or cause.kind not in (*SHORT, "killed", "damaged"):
             return False
         launch.process.stop()  # one that gives no reply still runs
         launch.cause = None
         if cause.kind == "damaged":
             return self._fetches_again()
-        step = next_step(self.settings, self.row.name, cause.kind)
+        return self.plans_smaller(error, cause.kind, self.settings.engine_smaller)
+
+    def plans_smaller(self, error: EngineError, kind: str, how: str) -> bool:
+        """Take the next smaller plan after `error`, whose cause is of this `kind`; returns whether
+        there is one. `how` is as the setting `engine_smaller`. Raises `error`, which then offers
+        the plan, where it may not be taken.
+        """
+        step = next_step(self.settings, self.row.name, kind)
         if step is None:
             return False
-        how = self.settings.engine_smaller
         if how == "never" or (how == "same" and not step.same_model):
             error.fix += f"\nThe next smaller plan is {step.said}: set {step.as_settings}"
-            return False
+            raise error
         self._say(f"{error.message} Trying {step.said} (for good: {step.as_settings}).")
         self.settings = self.settings.model_copy(update=dict(step.changes))
         assert self.row.plan is not None
@@ -181,9 +194,7 @@ class Starter:
             launch.await_ready(go_on, self._say, self._measure)
         finally:
             self._end_note()
-        if self._steps:
-            said = f"The memory did not suffice, so it runs with {'; '.join(self._steps)}."
-            launch.endpoint = replace(launch.endpoint, notice=said)
+        launch.endpoint = replace(launch.endpoint, notice=self.notice)
         return record
 
     def patience(self) -> Callable[[], float]:

@@ -6,7 +6,8 @@ A healthy engine with the same model and options that another app has started is
 started twice; it stays its owner's, and when its owner goes this one starts its own at the
 same address. With `engine_keep_minutes` an engine lives on without an app for a while instead,
 and the next app finds it. An engine that dies is started again at the same port and with the same
-key, so that clients go on. Three deaths within five minutes are given up: `failure` says why.
+key, so that clients go on; one that ran out of memory with the next smaller plan of its model.
+Three deaths within five minutes are given up: `failure` says why.
 """
 
 import threading
@@ -17,6 +18,7 @@ from pathlib import Path
 from types import TracebackType
 
 from errors import Cancelled, EngineError
+from serving.causes import SHORT
 from serving.deaths import Deaths
 from serving.engines import ENGINES, Endpoint, Engine, chosen_engine, engine_row
 from serving.launch import Launch
@@ -133,6 +135,13 @@ class Supervisor:
             self._starter.release()
         if self._use is not None:
             self._use.end()
+
+    @property
+    def notice(self) -> str:
+        """What the user should know of how the engine runs, or is about to run again."""
+        if self._starter is not None and self.owned:
+            return self._starter.notice
+        return self.endpoint.notice if self.endpoint is not None else ""
 
     @property
     def _launch(self) -> Launch | None:
@@ -268,7 +277,7 @@ class Supervisor:
     def _restart(self, dead: Launch) -> None:
         self._raise_if_stopped()
         error = dead.ended("died")
-        wait = self._deaths.another()
+        wait = 0.0 if self._plans_smaller(dead, error) else self._deaths.another()
         if wait is None:
             raise EngineError(
                 f"The engine {self._row.name} died {self._deaths}; it isn't started again. "
@@ -288,6 +297,20 @@ class Supervisor:
                     self._start_after(dead, self._record)
                     return
             go_on()
+
+    def _plans_smaller(self, dead: Launch, error: EngineError) -> bool:
+        """Whether it ran out of memory and is to come back with a smaller plan.
+
+        Raises the error, with an offer, where the smaller plan may not be taken: as it was, it
+        would die at the same point. Those that use it keep their model: another is only offered.
+        """
+        assert self._starter is not None
+        cause = dead.cause
+        if cause is None or cause.kind not in SHORT:
+            return False
+        dead.process.stop()  # what is left of it holds memory
+        how = self.settings.engine_smaller
+        return self._starter.plans_smaller(error, cause.kind, "never" if how == "never" else "same")
 
     def _raise_if_stopped(self) -> None:
         """Raise EngineError if someone has stopped our engine, or begun another in its place."""

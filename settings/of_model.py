@@ -56,7 +56,7 @@ class ModelSettings(BaseModel):
     )
     engine_smaller: Literal["same", "any", "never"] = Field(
         "same",
-        description="What happens when a local engine runs out of memory at its start: `same` "
+        description="What happens when a local engine runs out of memory: `same` "
         "takes the next smaller plan of the same model, `any` also a smaller model, `never` none; "
         "what isn't taken is offered.",
     )

@@ -5,7 +5,8 @@ It starts in a tenth of a second, so that a test can kill it many times. Run as
 FAULT: `exit` ends at once with an error, `silent` never listens, `stubborn` ignores SIGTERM
 and starts a child that does too, `refuses` answers completions with 500, `garbage` says
 `!!!!`, as a model does whose half-precision numbers overflow. `steps:N` answers a task that counts
-in N steps of code, slowly, and then states the number N. `until:PATH` listens once there is such
+in N steps of code, slowly, and then states the number N; `memory:N` too, until it runs out of
+memory in the middle of its second reply. `until:PATH` listens once there is such
 a file.
 """
 
@@ -21,6 +22,7 @@ from pathlib import Path
 PORT, MODEL = int(sys.argv[1]), sys.argv[2]
 FAULT = sys.argv[3] if len(sys.argv) > 3 else ""
 KEY = os.environ["ENGINE_API_KEY"]
+OUT_OF_MEMORY = "torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 14.00 GiB"
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -41,13 +43,17 @@ class Handler(BaseHTTPRequestHandler):
         self.send_header("content-type", "text/event-stream")
         self.end_headers()
         said = ["!" * 40 if FAULT == "garbage" else "17 and 25.</think>That is 42."]
-        if FAULT.startswith("steps:") and "count" in json.dumps(asked["messages"]):
+        if FAULT.startswith(("steps:", "memory:")) and "count" in json.dumps(asked["messages"]):
             said = self.step(asked["messages"], int(FAULT.partition(":")[2]))
         for delta, finish in [*(({"content": piece}, None) for piece in said), ({}, "stop")]:
             choice = {"index": 0, "delta": delta, "finish_reason": finish}
             self.wfile.write(f"data: {json.dumps({'choices': [choice]})}\n\n".encode())
             self.wfile.flush()
             time.sleep(0.1 if len(said) > 1 else 0)
+            if FAULT.startswith("memory:") and "step', 2" in "".join(said):
+                sys.stderr.write(f"{OUT_OF_MEMORY}\n")
+                sys.stderr.flush()
+                os._exit(1)
         self.wfile.write(b"data: [DONE]\n\n")
 
     def step(self, messages: list[dict], steps: int) -> list[str]:
@@ -67,7 +73,7 @@ class Handler(BaseHTTPRequestHandler):
 
 if __name__ == "__main__":
     if FAULT == "exit":
-        sys.exit("torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 14.00 GiB")
+        sys.exit(OUT_OF_MEMORY)
     while FAULT.startswith("until:") and not Path(FAULT.partition(":")[2]).exists():
         time.sleep(0.05)
     if FAULT == "silent":

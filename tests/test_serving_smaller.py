@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from agent.build import Hearth
+from agent.events import Event, Notice, RunFinished, StepFinished
 from errors import EngineError
 from serving.causes import explain
 from serving.engines import ENGINES, Command, Engine, Plan
@@ -12,6 +14,8 @@ from serving.plan import Wishes, make_plan, named_hardware
 from serving.plan.known import CONFIGS
 from serving.plan.shapes import Shape, shape_from_config
 from serving.plan.smaller import other_model, same_model, what_changed
+from serving.route import Route
+from serving.router import RoutedModel
 from serving.smaller import Step
 from serving.supervisor import Supervisor
 from settings import Settings
@@ -63,10 +67,11 @@ def test_another_model_is_a_smaller_one_of_the_family() -> None:
     assert what_changed(before, plan) == f"the model {plan.model} instead of {SEVEN}"
 
 
-def table(needs: int) -> dict[str, Engine]:
-    """An engine that runs out of memory unless its context is at most `needs`."""
-    row = stub_table()["transformers"]
-    failing = stub_table("exit")["transformers"]
+def table(needs: int, well: str = "", fault: str = "exit") -> dict[str, Engine]:
+    """An engine that runs out of memory unless its context is at most `needs`; `well` and `fault`
+    are what the stub does then and otherwise."""
+    row = stub_table(well)["transformers"]
+    failing = stub_table(fault)["transformers"]
     assert row.plan is not None
 
     def plan(settings: Settings) -> Plan:
@@ -122,6 +127,51 @@ def test_what_is_not_taken_is_offered(
     with pytest.raises(EngineError, match="too little memory") as caught:
         Supervisor(settings, engines=table(needs=1)).start()
     assert offered in caught.value.fix
+
+
+def counting(toy: Path, data: Path, how: str) -> list[Event]:
+    """The events of a run whose engine runs out of memory in its second step."""
+    settings = make_settings(
+        toy, data, engine_smaller=how, route="main", family="r1-distill", max_steps=6
+    )
+    route = Route(settings, engines=table(needs=16_384, well="steps:3", fault="memory:3"))
+    try:
+        route.start()
+        model = RoutedModel(route)
+        session = Hearth(settings).new_session(model=model)
+        try:
+            return list(session.run("count to three, please"))
+        finally:
+            session.close()
+            model.close()
+    finally:
+        route.stop()
+
+
+def test_a_run_goes_on_with_a_smaller_plan_and_says_so(
+    toy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("serving.starter.next_step", halve)
+    events = counting(toy, tmp_path, "any")
+    assert isinstance(events[-1], RunFinished) and events[-1].answer == "3", events[-1]
+    assert [e.step for e in events if isinstance(e, StepFinished)] == [1, 2, 3, 4]
+    told = [e.text for e in events if isinstance(e, Notice) and "memory" in e.text]
+    assert told == ["The memory did not suffice, so it runs with a context of 16,384 tokens."], (
+        "once, and of one step down"
+    )
+
+
+@pytest.mark.parametrize(("how", "step"), [("never", halve), ("any", switch)])
+def test_a_run_whose_engine_may_not_be_smaller_ends_with_the_offer(
+    toy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str, step: object
+) -> None:
+    monkeypatch.setattr("serving.starter.next_step", step)
+    *_, last = counting(toy, tmp_path, how)
+    assert isinstance(last, RunFinished) and last.status == "failed"
+    assert "died: the GPU has too little memory" in last.error
+    assert ("HEARTH_ENGINE_CONTEXT=16384" if how == "never" else "HEARTH_MODEL=org/small") in (
+        last.fix
+    )
 
 
 def test_it_gives_up_after_a_few_steps(
@@ -215,4 +265,4 @@ def test_causes_in_logs(log: str, kind: str, said: str) -> None:
 
 
 def test_a_killed_engine_most_often_lacked_memory() -> None:
-    assert explain("", -9).kind == "memory" and explain("", 1).kind == ""
+    assert explain("", -9).kind == "killed" and explain("", 1).kind == ""
