@@ -15,7 +15,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-from errors import EngineError, HearthError, SettingsError
+from errors import EngineError, HearthError, InputError, SettingsError
 from serving import install
 from serving.hardware import Accelerator, Hardware, look
 from serving.model_source import ModelSource, resolve_model
@@ -107,25 +107,34 @@ def _found(settings: Settings, hardware: Hardware) -> Found:
 
 
 def _on_gpu(settings: Settings, source: ModelSource, hardware: Hardware) -> Plan:
-    found = _found(settings, hardware)
-    serving = make_plan(
-        hardware, found.shape, wishes(settings, "vllm"), have=on_disk, served_as=source.model_id
-    )
-    gpu = hardware.gpus[0]
-    loaded, checkpoint = source, ""
+    shape = _found(settings, hardware).shape
+
+    def planned(asked: Settings) -> ServingPlan:
+        wish = wishes(asked, "vllm")
+        return make_plan(hardware, shape, wish, have=on_disk, served_as=source.model_id)
+
+    serving, gpu = planned(settings), hardware.gpus[0]
+    loaded, checkpoint, gone = source, "", ""
     if serving.checkpoint not in (source.model_id, str(source.folder)) and source.from_hub:
-        loaded, checkpoint = resolve_model(serving.checkpoint), serving.checkpoint
-        loaded = _named(loaded, source)
+        try:
+            loaded = _named(resolve_model(serving.checkpoint), source)
+            checkpoint = serving.checkpoint
+        except InputError:  # no fault of the user's, who named another
+            gone = f"Hugging Face no longer has {serving.checkpoint}, the plan's quantised weights."
+            serving = planned(settings.model_copy(update={"quantize": "none"}))
+    too_large = does_not_fit(serving, "vLLM")
+    if too_large is not None and gone:
+        too_large.message = f"{gone} {too_large.message}"
     return Plan(
         loaded,
         Accelerator("cuda", gpu.name, gpu.reason, gpu.capability),
         # Not the flags: they go by the memory that is free, which an engine that runs has taken.
         identity(settings, source, "cuda") | {"quantize": settings.quantize},
-        tuple(serving.reasons),
+        (*filter(None, [gone]), *serving.reasons),
         checkpoint=checkpoint,
         arguments=tuple(serving.arguments),
         environment={flag.name: flag.value for flag in serving.environment},
-        obstacle=install.obstacle(install.CUDA) or does_not_fit(serving, "vLLM"),
+        obstacle=install.obstacle(install.CUDA) or too_large,
     )
 
 

@@ -7,13 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from errors import EngineError, SettingsError
+from errors import EngineError, InputError, SettingsError
 from serving import install, vllm_server
 from serving.engines import ENGINES, Command, chosen_engine
+from serving.model_source import ModelSource
 from serving.plan import named_hardware
 from settings import Settings, load_settings
 
 On = Callable[[str], None]
+SEVEN = "deepseek-ai/DeepSeek-R1-Distill-Qwen-7B"
 
 
 @pytest.fixture
@@ -107,3 +109,37 @@ def test_a_name_that_begins_with_a_dash(toy: Path, tmp_path: Path, on: On) -> No
     argv = command(asked(folder)).argv
     assert argv[argv.index("--model") + 1] == "./-dash"
     assert "--served-model-name=-dash" in argv
+
+
+@pytest.fixture
+def vanished(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As where the hub has the model that the user names, and no quantised checkpoint of it."""
+
+    def resolve(name: str) -> ModelSource:
+        if name.startswith("RedHatAI/"):
+            raise InputError(f"Hugging Face has no model {name}.", fix="Check HEARTH_MODEL.")
+        return ModelSource(name, name, None, from_hub=True)
+
+    monkeypatch.setattr(vllm_server, "resolve_model", resolve)
+
+
+def test_a_checkpoint_of_the_plan_s_that_vanished_leaves_the_unquantised_one(
+    on: On, vanished: None
+) -> None:
+    on("l4")
+    settings = asked(Path(SEVEN))
+    assert ENGINES["vllm"].plan is not None
+    plan = ENGINES["vllm"].plan(settings)
+    assert plan.obstacle is None and plan.loaded_id == SEVEN
+    argv = command(settings).argv
+    assert argv[argv.index("--model") + 1] == SEVEN
+    assert argv[argv.index("--dtype") + 1] == "bfloat16"
+    assert f"no longer has RedHatAI/{SEVEN.partition('/')[2]}-FP8-dynamic" in plan.notes[0]
+
+
+def test_a_checkpoint_that_vanished_is_said_where_nothing_else_fits(on: On, vanished: None) -> None:
+    on("t4")
+    with pytest.raises(EngineError, match=r"no longer has RedHatAI/.*does not fit") as caught:
+        command(asked(Path(SEVEN)))
+    assert "short by" in str(caught.value)
+    assert "1.5B, which fits" in caught.value.fix and "Check HEARTH_MODEL" not in caught.value.fix
