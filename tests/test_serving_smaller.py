@@ -210,6 +210,17 @@ def test_it_gives_up_after_a_few_steps(
             "memory",
             "this machine has too little memory",
         ),
+        (  # these two: transformers 5.23 under `prlimit --as`, as seen
+            "RuntimeError: unable to mmap 1846367416 bytes from file\n"
+            "<big/model.safetensors>: Cannot allocate memory (12)",
+            "memory",
+            "this machine has too little memory",
+        ),
+        (
+            "MemoryError: Cannot allocate memory (os error 12)",
+            "memory",
+            "this machine has too little memory",
+        ),
         (
             "ggml_backend_cpu_buffer_type_alloc_buffer: failed to allocate buffer",
             "memory",
