@@ -56,8 +56,10 @@ def at_rest(pid: int | None) -> bool:
 
 
 @contextlib.contextmanager
-def slowed(endpoint: Endpoint) -> Iterator[Callable[[], float]]:
+def slowed(endpoint: Endpoint, *, callers: int = 0) -> Iterator[Callable[[], float]]:
     """The engine at a small part of its speed; the function gives its CPU seconds so far.
+
+    It begins once so many `callers` more than before are connected to its server.
 
     So small a model is at a reply's end before its server, on the same two cores, hears that
     the client has gone. A large one's tokens take as long as these: its process computes for a
@@ -67,15 +69,22 @@ def slowed(endpoint: Endpoint) -> Iterator[Callable[[], float]]:
     engine = [one for one in family if one.name().startswith("VLLM::")]
     workers = [one for one in engine if "Worker" in one.name()] or engine
     over = threading.Event()
+    server = psutil.Process(endpoint.pid)
+    wanted = len(server.net_connections()) + callers
+
+    def quiet() -> bool:
+        return at_rest(endpoint.pid) and len(server.net_connections()) >= wanted
 
     def beat() -> None:
+        nonlocal wanted
         while not over.is_set():
             for one in workers:
                 one.suspend()
             over.wait(0.02)
-            until = time.monotonic() + 5
-            while not (at_rest(endpoint.pid) or over.is_set() or time.monotonic() > until):
+            until = time.monotonic() + (20 if wanted else 5)
+            while not (quiet() or over.is_set() or time.monotonic() > until):
                 time.sleep(0.005)
+            wanted = 0
             for one in workers:
                 one.resume()
             time.sleep(0.004)
