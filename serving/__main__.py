@@ -107,7 +107,8 @@ def status() -> None:
     for start in starts:
         line = f"starting {start.title}: {start.progress} (process {start.process.pid})"
         out.print(line, markup=False, soft_wrap=True)
-    table = Table("engine", "model", "address", "process", "owner", "state", box=None)
+    address = Column("address", no_wrap=True)  # whole, to be copied
+    table = Table("engine", "model", address, "process", "owner", "state", box=None)
     for path, record in records:
         endpoint = Endpoint(
             record.base_url, record.api_key, record.model_id, record.engine, record.process.pid

@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -31,10 +32,12 @@ def run_cli(data: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 def test_the_command_line_lists_shows_and_stops(toy: Path, tmp_path: Path) -> None:
     assert "endpoint" in run_cli(tmp_path, "engines").stdout
     assert "No engine is running" in run_cli(tmp_path, "status").stdout
-    supervisor = Supervisor(make_settings(toy, tmp_path), engines=stub_table())
+    model = shutil.copytree(toy, tmp_path / "DeepSeek-R1-Distill-Qwen-7B")
+    supervisor = Supervisor(make_settings(model, tmp_path), engines=stub_table())
     with supervisor as endpoint:
         shown = run_cli(tmp_path, "status").stdout
         assert str(endpoint.pid) in shown and endpoint.api_key not in shown
+        assert endpoint.base_url in shown, "whole, whatever the width"
         stopped = run_cli(tmp_path, "stop")
         assert stopped.returncode == 0 and "stopped transformers" in stopped.stdout
         assert not alive(endpoint.pid)
