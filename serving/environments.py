@@ -16,7 +16,7 @@ import re
 import shutil
 import subprocess
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from errors import EngineError
@@ -219,14 +219,10 @@ CUDA = Environment(
     steps=_install_cuda,
     obstacle=_cuda_obstacle,
 )
-CPU = Environment(
+CPU = replace(
+    CUDA,  # the same version, and the same pins
     name="vllm-cpu",
-    title="vLLM",
-    engine="vllm",
     asked="vllm --cpu",
-    requirements="requirements-gpu.txt",
-    pinned=("vllm", "torch"),
-    modules=("vllm", "torch", "transformers"),
     need_gb=6,  # 3.4 when done (measured)
     steps=_install_cpu,
     obstacle=lambda: cpu_obstacle(),
