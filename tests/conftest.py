@@ -6,9 +6,14 @@ import signal
 import socket
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
+
+if TYPE_CHECKING:
+    from serving.engines import Endpoint
+    from serving.supervisor import Supervisor
+    from settings import Settings
 
 
 def pytest_xdist_auto_num_workers() -> int:
@@ -68,3 +73,27 @@ def toy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from tests.random_tiny_model import build_random_model
 
     return build_random_model(tmp_path_factory.mktemp("models") / "toy")
+
+
+@pytest.fixture(scope="module")
+def lines() -> list[str]:
+    """What the module's `engine` says while it starts."""
+    return []
+
+
+@pytest.fixture(scope="module")
+def engine(settings: "Settings", lines: list[str]) -> "Iterator[Supervisor]":
+    """One engine for a whole module, which says by a fixture `settings` what it is to run."""
+    from serving.supervisor import Supervisor
+
+    supervisor = Supervisor(settings, on_progress=lines.append)
+    supervisor.start()
+    yield supervisor
+    supervisor.stop()
+
+
+@pytest.fixture
+def endpoint(engine: "Supervisor") -> "Endpoint":
+    """Where the module's engine answers."""
+    assert engine.endpoint is not None
+    return engine.endpoint

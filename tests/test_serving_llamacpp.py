@@ -25,12 +25,12 @@ from errors import Cancelled, EngineError, ModelError
 from serving import install, llamacpp_server
 from serving.chat import ChatModel
 from serving.engines import Endpoint
-from serving.families import FAMILIES
 from serving.reply import Reply
 from serving.supervisor import Supervisor
 from serving.thinking import CLOSING
 from settings import Settings, load_settings
 from tests import model_conformance
+from tests.engine_clients import connecting
 from tests.engine_help import alive, client, eventually, kill
 from tests.gguf_help import bundled_gguf, small_gguf
 
@@ -58,44 +58,10 @@ def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
     return load_settings(model=str(file), data_dir=tmp_path_factory.mktemp("data"))
 
 
-@pytest.fixture(scope="module")
-def lines() -> list[str]:
-    return []
-
-
-@pytest.fixture(scope="module")
-def engine(settings: Settings, lines: list[str]) -> Iterator[Supervisor]:
-    supervisor = Supervisor(settings, on_progress=lines.append)
-    supervisor.start()
-    yield supervisor
-    supervisor.stop()
-
-
 @pytest.fixture
-def endpoint(engine: Supervisor) -> Endpoint:
-    assert engine.endpoint is not None
-    return engine.endpoint
-
-
-@pytest.fixture
-def connect(engine: Supervisor, endpoint: Endpoint) -> Iterator[Callable[..., ChatModel]]:
+def connect(engine: Supervisor) -> Iterator[Callable[..., ChatModel]]:
     """A function that makes a client of the engine; closed at the end."""
-    with contextlib.ExitStack() as stack:
-
-        def start(key: str | None = None, **options: Any) -> ChatModel:
-            model = ChatModel(
-                endpoint.base_url,
-                endpoint.model_id,
-                endpoint.api_key if key is None else key,
-                FAMILIES["tiny"],
-                timeout_seconds=100,
-                patience_seconds=60,
-                check=engine.check,
-                **options,
-            )
-            stack.callback(model.close)
-            return model
-
+    with connecting(engine, patience_seconds=60) as start:
         yield start
 
 

@@ -29,7 +29,9 @@ from serving.reply import Reply
 from serving.state import all_records
 from serving.supervisor import Supervisor
 from serving.thinking import CLOSING
+from settings import Settings
 from tests import model_conformance
+from tests.engine_clients import connecting
 from tests.engine_help import alive, client, eventually, kill, make_settings
 from tests.random_tiny_model import build_random_model
 
@@ -54,45 +56,14 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def lines() -> list[str]:
-    return []
-
-
-@pytest.fixture(scope="module")
-def engine(folder: Path, data: Path, lines: list[str]) -> Iterator[Supervisor]:
-    """One engine for the whole module, started once."""
-    supervisor = Supervisor(make_settings(folder, data), on_progress=lines.append)
-    supervisor.start()
-    yield supervisor
-    supervisor.stop()
+def settings(folder: Path, data: Path) -> Settings:
+    return make_settings(folder, data)
 
 
 @pytest.fixture
-def endpoint(engine: Supervisor) -> Endpoint:
-    assert engine.endpoint is not None
-    return engine.endpoint
-
-
-@pytest.fixture
-def connect(engine: Supervisor, endpoint: Endpoint) -> Iterator[Callable[..., ChatModel]]:
+def connect(engine: Supervisor) -> Iterator[Callable[..., ChatModel]]:
     """A function that makes a client of the engine; closed at the end."""
-    with contextlib.ExitStack() as stack:
-
-        def start(key: str | None = None, model_id: str = NAME, **options: int) -> ChatModel:
-            model = ChatModel(
-                endpoint.base_url,
-                model_id,
-                endpoint.api_key if key is None else key,
-                FAMILIES["tiny"],
-                timeout_seconds=100,
-                patience_seconds=100,
-                check=engine.check,
-                max_tokens=options.get("max_tokens", 200),
-                thinking_tokens=options.get("thinking_tokens"),
-            )
-            stack.callback(model.close)
-            return model
-
+    with connecting(engine, patience_seconds=100, max_tokens=200) as start:
         yield start
 
 

@@ -13,7 +13,6 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 import httpx
 import psutil
@@ -37,6 +36,7 @@ from serving.supervisor import Supervisor
 from serving.thinking import CLOSING
 from settings import Settings, load_settings
 from tests import model_conformance
+from tests.engine_clients import connecting
 from tests.engine_help import alive, client, eventually
 from tests.vllm_help import a_token, ask, metric, slowed
 
@@ -59,43 +59,10 @@ def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
     )
 
 
-@pytest.fixture(scope="module")
-def lines() -> list[str]:
-    return []
-
-
-@pytest.fixture(scope="module")
-def engine(settings: Settings, lines: list[str]) -> Iterator[Supervisor]:
-    supervisor = Supervisor(settings, on_progress=lines.append)
-    supervisor.start()
-    yield supervisor
-    supervisor.stop()
-
-
 @pytest.fixture
-def endpoint(engine: Supervisor) -> Endpoint:
-    assert engine.endpoint is not None
-    return engine.endpoint
-
-
-@pytest.fixture
-def connect(engine: Supervisor, endpoint: Endpoint) -> Iterator[Callable[..., ChatModel]]:
+def connect(engine: Supervisor) -> Iterator[Callable[..., ChatModel]]:
     """A function that makes a client of the engine; closed at the end."""
-    with contextlib.ExitStack() as stack:
-
-        def start(key: str | None = None, **options: Any) -> ChatModel:
-            model = ChatModel(
-                endpoint.base_url,
-                endpoint.model_id,
-                endpoint.api_key if key is None else key,
-                FAMILIES["tiny"],
-                timeout_seconds=100,
-                check=engine.check,
-                **options,
-            )
-            stack.callback(model.close)
-            return model
-
+    with connecting(engine) as start:
         yield start
 
 
