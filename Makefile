@@ -48,9 +48,10 @@ serve: setup
 check: setup-test
 	@$(PY) -m ruff check . && $(PY) -m ruff format --check . && $(PY) -m mypy
 
-# Several files at a time, in their order: what a file's tests share stays in one process.
+# Several files at a time, in their order: what a file's tests share stays in one process. One
+# that fails is tried once more and counted as such: side by side, some find no core in time.
 test: check
-	@$(PY) -m pytest -n auto --dist loadfile --no-loadscope-reorder $(ARGS)
+	@$(PY) -m pytest -n auto --dist loadfile --no-loadscope-reorder --reruns 1 $(ARGS)
 
 tiny: setup
 	@exec $(PY) -m serving.tiny build --seed 0

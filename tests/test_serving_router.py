@@ -81,14 +81,14 @@ def said(model: RoutedModel) -> str:
     ids=lambda t: f"{t.status}-{t.fault}-{t.after}-{bool(t.headers)}",
 )
 def test_whatever_fails_the_next_one_answers(two: Two, turn: Turn) -> None:
-    model, _, other = two(turn, seconds=8)
+    model, _, other = two(turn, seconds=12)
     began = time.monotonic()
     deltas = list(model.generate_stream(ASK))
     assert deltas[-1].reply is not None and deltas[-1].reply.text == "other"
     after = [n for n, delta in enumerate(deltas) if delta.anew]
     heard = "".join(d.content or "" for d in deltas[after[-1] if after else 0 :])
     assert heard == "other", "what the first had streamed is void"
-    assert time.monotonic() - began < 8.5 and len(other.chats) == 1
+    assert time.monotonic() - began < 12.5 and len(other.chats) == 1
     assert model.model_id == "second" and said(model) == "other"
 
 
