@@ -240,7 +240,7 @@ def test_eight_streams_at_once_all_end_well(
     models = [connect() for _ in range(8)]
     with slowed(endpoint, callers=8), ThreadPoolExecutor(8) as pool:
         replies = [pool.submit(model.generate, SUM) for model in models]
-        assert eventually(lambda: metric(endpoint, "num_requests_running") == 8, 20)
+        assert eventually(lambda: metric(endpoint, "num_requests_running") == 8, 60)
     assert {reply.result().raw.code for reply in replies} == {alone.code}
 
 
